@@ -1,0 +1,8 @@
+execute_process(COMMAND readelf -d ${FILE} OUTPUT_VARIABLE dynamic RESULT_VARIABLE rc)
+if(NOT rc EQUAL 0)
+  message(FATAL_ERROR "readelf -d ${FILE} failed")
+endif()
+if(dynamic MATCHES "NEEDED")
+  file(REMOVE ${FILE})
+  message(FATAL_ERROR "${FILE} needs shared libraries; it is started for every container and must be static:\n${dynamic}")
+endif()

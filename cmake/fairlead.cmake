@@ -1,0 +1,87 @@
+# Helpers every folder uses: fairlead_library, fairlead_executable, fairlead_static_executable, fairlead_test.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(NL REQUIRED IMPORTED_TARGET libnl-3.0 libnl-genl-3.0)
+pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
+find_package(nlohmann_json REQUIRED)
+find_package(tl-expected REQUIRED)
+if(BUILD_TESTING)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+
+option(FAIRLEAD_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(FAIRLEAD_TSAN "ThreadSanitizer" OFF)
+option(FAIRLEAD_FUZZ "libFuzzer targets (clang only)" OFF)
+
+add_library(fairlead_flags INTERFACE)
+target_compile_options(fairlead_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor
+  -Wimplicit-fallthrough -fstack-protector-strong -ffunction-sections -fdata-sections)
+# JSON_DIAGNOSTICS puts the JSON pointer into every message; it changes the inline namespace,
+# so it is defined for the whole build.
+target_compile_definitions(fairlead_flags INTERFACE JSON_DIAGNOSTICS=1 _FORTIFY_SOURCE=$<IF:$<CONFIG:Debug>,0,2>
+  FAIRLEAD_VERSION="${PROJECT_VERSION}")
+target_include_directories(fairlead_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_link_options(fairlead_flags INTERFACE -Wl,--gc-sections)
+target_link_libraries(fairlead_flags INTERFACE tl::expected Threads::Threads)
+if(FAIRLEAD_ASAN)
+  target_compile_options(fairlead_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(fairlead_flags INTERFACE -fsanitize=address,undefined)
+elseif(FAIRLEAD_TSAN)
+  target_compile_options(fairlead_flags INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
+  target_link_options(fairlead_flags INTERFACE -fsanitize=thread)
+endif()
+
+# fairlead_library(NAME SOURCES... ) makes a static library fairlead_NAME.
+function(fairlead_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(fairlead_${name} STATIC ${A_SOURCES})
+  target_link_libraries(fairlead_${name} PUBLIC fairlead_flags ${A_LINK} PRIVATE ${A_PRIVATE_LINK})
+endfunction()
+
+function(fairlead_executable name)
+  cmake_parse_arguments(A "" "DESTINATION" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE fairlead_flags ${A_LINK})
+  if(A_DESTINATION)
+    install(TARGETS ${name} RUNTIME DESTINATION ${A_DESTINATION})
+  endif()
+endfunction()
+
+# A program the runtime starts for every container: static-pie, because the dynamic loader is most of its time.
+# The build fails when something sneaks in a shared library.
+function(fairlead_static_executable name)
+  fairlead_executable(${name} ${ARGN})
+  if(NOT FAIRLEAD_ASAN AND NOT FAIRLEAD_TSAN)
+    target_link_options(${name} PRIVATE -static-pie)
+    add_custom_command(TARGET ${name} POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -DFILE=$<TARGET_FILE:${name}> -P ${PROJECT_SOURCE_DIR}/cmake/check_static.cmake VERBATIM)
+  endif()
+endfunction()
+
+# fairlead_test(NAME SOURCES... LINK...): a unit test program that needs no root.
+function(fairlead_test name)
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE fairlead_flags ${A_LINK} GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
+endfunction()
+
+# fairlead_fuzzer(NAME SOURCES... LINK...): a libFuzzer target, built only with FAIRLEAD_FUZZ.
+function(fairlead_fuzzer name)
+  if(NOT FAIRLEAD_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name} PRIVATE fairlead_flags ${A_LINK})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endfunction()
