@@ -1,0 +1,43 @@
+// Where every document of the state directory lives. docs/state-directory.md lists writers, readers and lifetimes.
+// Names must have been validated (base/names.h) before they are passed here; the functions refuse nothing.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace fairlead {
+
+struct Paths {
+  std::string state = "/var/lib/fairlead";
+  std::string run = "/run/fairlead";
+
+  // Environment FAIRLEAD_STATE_DIR and FAIRLEAD_RUN_DIR over the defaults.
+  static Paths from_environment();
+
+  std::string networks() const { return state + "/networks"; }
+  std::string network(std::string_view name) const { return networks() + "/" + std::string(name) + ".json"; }
+  std::string services() const { return state + "/services"; }
+  std::string services(std::string_view network) const { return services() + "/" + std::string(network); }
+  std::string service(std::string_view network, std::string_view name) const {
+    return services(network) + "/" + std::string(name) + ".json";
+  }
+  std::string endpoints() const { return run + "/endpoints"; }
+  std::string endpoints(std::string_view network) const { return endpoints() + "/" + std::string(network); }
+  std::string endpoint(std::string_view network, std::string_view container, std::string_view ifname) const;
+  // Health of a service's local endpoints as fairlead-lb sees it.
+  std::string health() const { return run + "/health"; }
+  std::string health(std::string_view network, std::string_view service) const {
+    return health() + "/" + std::string(network) + "/" + std::string(service) + ".json";
+  }
+  std::string leases(std::string_view network) const { return run + "/leases/" + std::string(network); }
+  // What fairlead-agent realised for a network on this node.
+  std::string routers() const { return run + "/routers"; }
+  std::string router(std::string_view network) const { return routers() + "/" + std::string(network) + ".json"; }
+  std::string socket(std::string_view daemon) const { return run + "/" + std::string(daemon) + ".sock"; }
+};
+
+// The file name (without ".json") of an attachment: CONTAINER-IFNAME, the container id replaced by a hash
+// when the name would be longer than a file name may be (container ids have no upper limit in the CNI spec).
+std::string attachment_key(std::string_view container, std::string_view ifname);
+
+}  // namespace fairlead
