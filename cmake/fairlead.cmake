@@ -8,7 +8,8 @@ find_package(nlohmann_json REQUIRED)
 find_package(tl-expected REQUIRED)
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)
-  include(GoogleTest)
+  add_custom_target(unit_tests)
+  add_custom_target(thread_tests)
 endif()
 
 option(FAIRLEAD_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
@@ -60,17 +61,23 @@ function(fairlead_static_executable name)
   endif()
 endfunction()
 
-# fairlead_test(NAME SOURCES... LINK...): a unit test program that needs no root.
+# fairlead_test(NAME [THREADS] SOURCES... LINK...): a unit test program that needs no root. Built by the target unit_tests,
+# not by a plain build. THREADS: what it tests has threads, so it is run under ThreadSanitizer, too (target thread_tests).
 function(fairlead_test name)
   if(NOT BUILD_TESTING)
     return()
   endif()
-  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
-  add_executable(${name} ${A_SOURCES})
+  cmake_parse_arguments(A "THREADS" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} EXCLUDE_FROM_ALL ${A_SOURCES})
   target_link_libraries(${name} PRIVATE fairlead_flags ${A_LINK} GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
+  add_dependencies(unit_tests ${name})
+  if(A_THREADS)
+    set_tests_properties(${name} PROPERTIES LABELS "unit;threads")
+    add_dependencies(thread_tests ${name})
+  endif()
 endfunction()
 
 # fairlead_fuzzer(NAME SOURCES... LINK...): a libFuzzer target, built only with FAIRLEAD_FUZZ.
