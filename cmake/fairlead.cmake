@@ -17,7 +17,7 @@ option(FAIRLEAD_TSAN "ThreadSanitizer" OFF)
 option(FAIRLEAD_FUZZ "libFuzzer targets (clang only)" OFF)
 
 add_library(fairlead_flags INTERFACE)
-target_compile_options(fairlead_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor
+target_compile_options(fairlead_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor
   -Wimplicit-fallthrough -fstack-protector-strong -ffunction-sections -fdata-sections)
 # JSON_DIAGNOSTICS puts the JSON pointer into every message; it changes the inline namespace,
 # so it is defined for the whole build.

@@ -15,11 +15,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/fd.h"
 #include "state/paths.h"
 #include "state/records.h"
 
 namespace fairlead {
+
+class StateWatcher;
 
 // (network, object name or attachment key)
 using ObjectKey = std::pair<std::string, std::string>;
@@ -56,14 +57,19 @@ class StateView {
   const std::map<std::string, std::string>& problems() const { return problems_; }
 
  private:
-  class Watcher;
+  enum Kind : int { kNetworks, kServices, kEndpoints, kHealth, kRouters };
   explicit StateView(Paths paths);
 
+  std::string folder_path(int kind, const std::string& network) const;
+  Result<void> load_all(Changes& changes);
+  // Reads every document of one folder and drops what is no longer there.
   Result<void> load_folder(int kind, const std::string& network, Changes& changes);
   void load_document(int kind, const std::string& network, const std::string& name, Changes& changes);
+  std::set<std::string> known(int kind, const std::string& network) const;
+  std::set<std::string> known_networks(int kind) const;
 
   Paths paths_;
-  std::unique_ptr<Watcher> watcher_;
+  std::unique_ptr<StateWatcher> watcher_;
   std::map<std::string, std::shared_ptr<const Network>> networks_;
   std::map<ObjectKey, std::shared_ptr<const Service>> services_;
   std::map<ObjectKey, std::shared_ptr<const Endpoint>> endpoints_;

@@ -1,0 +1,103 @@
+#include "state/view.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "state/store.h"
+
+namespace fairlead {
+namespace {
+
+class ViewTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/fairlead-view-test-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    folder_ = name;
+    paths_.state = folder_ + "/state";
+    paths_.run = folder_ + "/run";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void write(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path) << text;
+  }
+  void add_endpoint(const std::string& container) {
+    Endpoint e;
+    e.network = "a";
+    e.container = container;
+    e.ifname = "eth0";
+    ASSERT_TRUE(save(paths_, e));
+  }
+  std::string folder_;
+  Paths paths_;
+};
+
+TEST_F(ViewTest, SeesWhatWasThereAndWhatComesAndGoes) {
+  ASSERT_TRUE(create_network(paths_, Network{.name = "a"}));
+  auto view = *StateView::open(paths_);
+  EXPECT_EQ(view->networks().count("a"), 1u);
+  add_endpoint("c1");  // makes the folder as well: the event of the file may come before the watch
+  add_endpoint("c2");
+  pollfd p{view->fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&p, 1, 1000), 1);
+  auto changes = view->refresh();
+  EXPECT_EQ(changes->endpoints.size(), 2u);
+  EXPECT_EQ(view->endpoints().size(), 2u);
+  ASSERT_TRUE(*remove_endpoint(paths_, "a", "c1", "eth0"));
+  changes = view->refresh();
+  EXPECT_EQ(changes->endpoints, (std::set<ObjectKey>{{"a", "c1-eth0"}}));
+  EXPECT_EQ(view->endpoints().size(), 1u);
+  EXPECT_FALSE(view->refresh()->any());
+}
+
+TEST_F(ViewTest, ABadDocumentIsReportedByPathAndDoesNotTakeItsNeighboursDown) {
+  write(paths_.network("good"), R"({"name":"good","vni":5})");
+  write(paths_.network("bad"), R"({"name":"bad","vni":"x"})");
+  write(paths_.network("half"), R"({"name":"half","vni)");
+  write(paths_.network("liar"), R"({"name":"other","vni":6})");
+  auto view = *StateView::open(paths_);
+  EXPECT_EQ(view->networks().size(), 1u);
+  EXPECT_EQ(view->problems().size(), 3u);
+  EXPECT_NE(view->problems().at(paths_.network("bad")).find("/vni: expected"), std::string::npos);
+  write(paths_.network("bad"), R"({"name":"bad","vni":7})");
+  view->refresh();
+  EXPECT_EQ(view->networks().size(), 2u);
+  EXPECT_EQ(view->problems().size(), 2u);
+}
+
+TEST_F(ViewTest, AFolderMovedAwayTakesItsDocumentsWithItAndARemovedTopFolderIsMadeAgain) {
+  add_endpoint("c1");
+  auto view = *StateView::open(paths_);
+  std::filesystem::rename(paths_.endpoints("a"), folder_ + "/elsewhere");
+  EXPECT_EQ(view->refresh()->endpoints.size(), 1u);
+  EXPECT_TRUE(view->endpoints().empty());
+  std::filesystem::remove_all(paths_.run);
+  view->refresh();
+  add_endpoint("c2");
+  view->refresh();
+  EXPECT_EQ(view->endpoints().size(), 1u);
+}
+
+TEST_F(ViewTest, SurvivesAnOverflowOfTheEventQueue) {
+  auto view = *StateView::open(paths_);
+  for (int round = 0; round < 60; round++)
+    for (int i = 0; i < 300; i++) {
+      Endpoint e;
+      e.network = "a";
+      e.container = "c" + std::to_string(i);
+      e.ifname = "eth0";
+      ASSERT_TRUE(save(paths_, e));
+    }
+  for (int i = 0; i < 200; i++) ASSERT_TRUE(*remove_endpoint(paths_, "a", "c" + std::to_string(i), "eth0"));
+  view->refresh();
+  view->refresh();
+  EXPECT_EQ(view->endpoints().size(), 100u);
+}
+
+}  // namespace
+}  // namespace fairlead
