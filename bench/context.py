@@ -1,0 +1,54 @@
+"""What every part gets: where the programs are, how thorough to be, and the launcher."""
+import os
+
+import sandbox
+from launcher import Launcher
+from rows import Samples
+
+
+class Context:
+    def __init__(self, build, quick):
+        self.build, self.bin, self.quick = build, f"{build}/bin", quick
+        self.folder = "/run/bench"
+        os.makedirs(self.folder, exist_ok=True)
+        program = f"{build}/bench/bench_launch"
+        if not os.path.exists(program):
+            raise SystemExit(f"bench/run: {program} is not there; `make build` makes it")
+        self.launcher = Launcher(program, self.folder)
+        self._numbers = iter(range(1, 250))
+
+    def number(self):
+        """A number for one network; it makes its subnet, its names and its bridge unique in this run."""
+        return next(self._numbers)
+
+    def rounds(self, thorough, quick):
+        return quick if self.quick else thorough
+
+    def prepare_router(self, netns):
+        """A namespace that forwards, as fairlead's routers do (for the floor, which has no agent)."""
+        with sandbox.inside(netns):
+            sandbox.link_up("lo")
+            for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/addr_gen_mode"]:
+                with open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
+                    file.write("1")
+
+
+def interleaved(contestants, rounds, measure):
+    """Calls measure(contestant) for each in every round, in rotating order, so that no one always follows the same."""
+    for number in range(rounds):
+        shift = number % len(contestants)
+        for contestant in contestants[shift:] + contestants[:shift]:
+            measure(contestant)
+
+
+class Book:
+    """Samples by key, made when first used."""
+
+    def __init__(self, unit="ms"):
+        self._unit, self._samples = unit, {}
+
+    def add(self, key, value):
+        self._samples.setdefault(key, Samples(self._unit)).values.append(value)
+
+    def get(self, key):
+        return self._samples.get(key)

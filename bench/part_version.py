@@ -1,0 +1,27 @@
+"""version: starting a plugin and asking for its VERSION, the price of every exec."""
+import attachers
+from context import Book, interleaved
+from rows import Row
+
+NAME = "version"
+
+
+def run(ctx):
+    kinds = [attachers.Fairlead, attachers.Bridge]
+    missing = {kind.name: kind.missing(ctx) for kind in kinds}
+    contestants = [kind(ctx, ctx.number(), 4) for kind in kinds if not missing[kind.name]]
+    book = Book()
+
+    def one(contestant):
+        job = contestant.version()
+        cost, = ctx.launcher.serial([job])
+        book.add((contestant.name, "wall"), cost.wall_ms)
+        book.add((contestant.name, "CPU"), cost.cpu_ms)
+
+    interleaved(contestants, ctx.rounds(200, 30), one)
+    rows = []
+    for kind in ["wall", "CPU"]:
+        rows.append(Row(NAME, f"bridge VERSION {kind}", book.get(("bridge", kind)), missing=missing["bridge"]))
+        rows.append(Row(NAME, f"fairlead VERSION {kind}", book.get(("fairlead", kind)), "bridge",
+                        book.get(("bridge", kind)), missing=missing["fairlead"]))
+    return rows
