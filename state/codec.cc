@@ -1,7 +1,6 @@
 #include "state/codec.h"
 
-#include <charconv>
-
+#include "base/duration.h"
 #include "base/names.h"
 #include "state/records.h"
 
@@ -61,21 +60,14 @@ void read_duration(ObjectReader& r, const char* key, uint32_t& ms, uint32_t min,
     value = found->get<uint64_t>();
     good = true;
   } else if (found->is_string()) {
-    const auto& text = found->get_ref<const std::string&>();
-    auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-    std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-    uint64_t factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60000 : unit == "h" ? 3600000 : 0;
-    good = ec == std::errc() && factor != 0 && value <= 0xffffffff;
-    value *= factor;
+    auto parsed = parse_duration(found->get_ref<const std::string&>());
+    good = parsed.has_value();
+    value = parsed.value_or(0);
   }
   if (!good || value < min || value > max)
     return r.problem(key, "expected a duration from " + duration_text(min) + " to " + duration_text(max) +
                               " like \"500ms\" or \"10s\"");
   ms = static_cast<uint32_t>(value);
-}
-
-std::string duration_text(uint32_t ms) {
-  return ms % 1000 == 0 ? std::to_string(ms / 1000) + "s" : std::to_string(ms) + "ms";
 }
 
 Json start(const std::string& extra) {

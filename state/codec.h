@@ -21,7 +21,6 @@ void read_address(ObjectReader& r, const char* key, Address& address);  // optio
 void read_addresses(ObjectReader& r, const char* key, std::vector<Address>& addresses);  // one per family
 // "500ms", "1s", "2m", or a number of milliseconds.
 void read_duration(ObjectReader& r, const char* key, uint32_t& ms, uint32_t min, uint32_t max);
-std::string duration_text(uint32_t ms);
 
 Json start(const std::string& extra);  // apiVersion and the unknown fields of the document that was read
 std::string text(const Json& json);    // with a newline at the end

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/duration.h"
 #include "base/names.h"
 #include "state/codec.h"
 #include "state/records.h"
@@ -107,8 +108,8 @@ Json encode_ports(const std::vector<ServicePort>& ports) {
 Json encode_health(const HealthCheck& h) {
   Json json{{"type", h.type},
             {"port", h.port},
-            {"interval", codec::duration_text(h.interval_ms)},
-            {"timeout", codec::duration_text(h.timeout_ms)},
+            {"interval", duration_text(h.interval_ms)},
+            {"timeout", duration_text(h.timeout_ms)},
             {"unhealthyAfter", h.unhealthy_after},
             {"healthyAfter", h.healthy_after}};
   if (h.type == "http") json["path"] = h.path;
@@ -129,7 +130,7 @@ std::string encode(const Service& s) {
   json["scheduler"] = s.scheduler;
   json["affinitySeconds"] = s.affinity_seconds;
   if (s.health) json["health"] = encode_health(*s.health);
-  json["drain"] = codec::duration_text(s.drain_ms);
+  json["drain"] = duration_text(s.drain_ms);
   for (const auto& host : s.http_hosts) json["http"].push_back(Json{{"host", host}});
   for (const auto& [name, weight] : s.weights) json["weights"][name] = weight;
   return codec::text(json);

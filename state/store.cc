@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/names.h"
+#include "state/address_plan.h"
 
 namespace fairlead {
 namespace {
@@ -74,6 +75,19 @@ Result<void> refuse_taken_vni(const Paths& paths, const Network& network) {
   return {};
 }
 
+Result<void> choose_subnets(const Paths& paths, Network& network, const SubnetChoice& choice) {
+  std::vector<Prefix> taken = choice.taken;
+  FL_TRY(auto names, list_documents(paths.networks()));
+  for (const auto& other : names) {
+    auto record = load_network(paths, other);
+    if (record && *record) taken.insert(taken.end(), (*record)->subnets.begin(), (*record)->subnets.end());
+  }
+  auto plan = plan_subnets(network.vni, taken, choice.ipv6);
+  if (!plan) return fail(plan.error().with("network " + network.name));
+  network.subnets = std::move(*plan);
+  return {};
+}
+
 }  // namespace
 
 Result<std::optional<Network>> load_network(const Paths& paths, const std::string& name) {
@@ -131,7 +145,9 @@ Result<bool> remove_endpoint(const Paths& paths, const std::string& network, con
   return remove_file(paths.endpoint(network, container, ifname));
 }
 
-Result<Network> create_network(const Paths& paths, Network network) {
+Result<Network> create_network(const Paths& paths, Network network, const std::optional<SubnetChoice>& choice,
+                               bool* created) {
+  if (created) *created = false;
   FL_CHECK(check_object_name("network name", network.name));
   FL_CHECK(make_folders(paths.networks()));
   FL_TRY(Fd lock, lock_file(paths.networks() + "/.lock", 10000));
@@ -142,10 +158,12 @@ Result<Network> create_network(const Paths& paths, Network network) {
   } else {
     FL_CHECK(refuse_taken_vni(paths, network));
   }
+  if (network.subnets.empty() && choice) FL_CHECK(choose_subnets(paths, network, *choice));
   std::string text = encode(network);
   FL_TRY(Json json, parse_json(text, "network " + network.name));
   FL_TRY(Network checked, decode_network(json, "network " + network.name));
   FL_CHECK(replace_file(paths.network(network.name), text, Durability::kDurable));
+  if (created) *created = true;
   return checked;
 }
 

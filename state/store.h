@@ -25,10 +25,18 @@ Result<void> save(const Paths& paths, const Router& router);
 Result<bool> remove_endpoint(const Paths& paths, const std::string& network, const std::string& container,
                              const std::string& ifname);
 
-// Gives the network a free VNI when it has none and writes it, unless a network of that name is there already
-// (then that one is returned and the argument is not looked at). Refused: a VNI another network has, a bad document.
+// What there is to know for choosing the subnets of a network that names none.
+struct SubnetChoice {
+  std::vector<Prefix> taken;  // what this node has routes for (overlay/host_prefixes.h)
+  bool ipv6 = true;
+};
+
+// Gives the network a free VNI when it has none and, with a choice, subnets when it has none (state/address_plan.h),
+// and writes it, unless a network of that name is there already (then that one is returned and the argument is not
+// looked at; *created tells which). Refused: a VNI another network has, a bad document.
 // Takes the lock of the networks folder; of two at once both get the same record.
-Result<Network> create_network(const Paths& paths, Network network);
+Result<Network> create_network(const Paths& paths, Network network,
+                               const std::optional<SubnetChoice>& choice = std::nullopt, bool* created = nullptr);
 
 // Everything below a folder of documents: names (without .json) of regular files, sorted. Missing folder: empty.
 Result<std::vector<std::string>> list_documents(const std::string& folder);

@@ -85,5 +85,34 @@ TEST_F(StoreTest, AnEndpointComesBackAsItWasWritten) {
   EXPECT_FALSE(*remove_endpoint(paths_, "a", "c1", "eth0"));
 }
 
+TEST_F(StoreTest, ManyCreatorsWithoutSubnetsGetDistinctOnesAwayFromWhatIsTaken) {
+  SubnetChoice choice{{*Prefix::parse("10.64.16.0/20")}, true};
+  std::vector<pid_t> children;
+  for (int i = 0; i < 8; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      Network network;
+      network.name = "net" + std::to_string(i);
+      bool created = false;
+      _exit(create_network(paths_, network, choice, &created) && created ? 0 : 1);
+    }
+    children.push_back(pid);
+  }
+  for (pid_t pid : children) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  std::vector<Prefix> seen = choice.taken;
+  for (int i = 0; i < 8; i++) {
+    auto network = *load_network(paths_, "net" + std::to_string(i));
+    ASSERT_EQ(network->subnets.size(), 2u);
+    for (const auto& subnet : network->subnets) {
+      for (const auto& other : seen) EXPECT_FALSE(subnet.overlaps(other)) << subnet.to_string();
+      seen.push_back(subnet);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fairlead
