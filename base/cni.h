@@ -20,6 +20,7 @@ namespace fairlead::cni {
 
 inline constexpr std::string_view kNewestVersion = "1.1.0";
 // Exact strings; there is no "compatible" version.
+const std::vector<std::string>& supported_versions();  // oldest first
 bool is_supported_version(std::string_view version);
 // true when version is the same as or newer than at_least; both must be supported ones.
 bool version_at_least(std::string_view version, std::string_view at_least);

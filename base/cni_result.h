@@ -91,7 +91,7 @@ struct AddResult {
 CniResult<AddResult> decode_result(const Json& json, std::string_view assumed_version, const std::string& source);
 // One line of JSON in that version. Error: 0.1.0 and 0.2.0 cannot say "no address".
 CniResult<std::string> encode(const AddResult& result, std::string_view version);
-Dns decode_dns(const Json& json, ObjectReader& reader);
+Result<Dns> decode_dns(const Json& json, const std::string& source);
 
 }  // namespace fairlead::cni
 
