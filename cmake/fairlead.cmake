@@ -2,6 +2,11 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(NL REQUIRED IMPORTED_TARGET libnl-3.0 libnl-genl-3.0)
+# Message builders only; by file, because the CNI plugins are static and the daemons may as well be the same.
+find_library(NL_ARCHIVE libnl-3.a REQUIRED)
+add_library(fairlead_nl INTERFACE)
+target_include_directories(fairlead_nl SYSTEM INTERFACE ${NL_INCLUDE_DIRS})
+target_link_libraries(fairlead_nl INTERFACE ${NL_ARCHIVE})
 pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)
 pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
 find_package(nlohmann_json REQUIRED)

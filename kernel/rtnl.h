@@ -58,6 +58,7 @@ struct Route {
 };
 inline constexpr uint8_t kRouteProtocol = 57;
 Message set_route(const Route& route);  // replace
+Message add_route(const Route& route);  // EEXIST when there is one of the same destination and metric
 Message delete_route(const Route& route);  // ESRCH, ENOENT, ENODEV tolerated
 
 Message set_neighbour(uint32_t index, const Address& address, const Mac& mac);  // permanent, replace

@@ -1,0 +1,260 @@
+#include "overlay/attach.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "kernel/netns.h"
+#include "overlay/names.h"
+
+namespace fairlead::overlay {
+namespace {
+
+using kernel::Batch;
+using kernel::NetlinkSocket;
+using kernel::Route;
+
+// Interface numbers are chosen here so that one batch can make a link and use it. Far above what the kernel hands out
+// (it counts from 1), and random, so that two at once rarely meet; when they do, EBUSY says so and others are drawn.
+uint32_t random_index() {
+  uint32_t value = 0;
+  while (::getrandom(&value, sizeof value, 0) != sizeof value) {
+  }
+  return 0x1000000 + (value & 0x3ffffff);
+}
+
+Mac gateway_mac() { return Mac{kGatewayMac}; }
+
+bool has_v6(const Attachment& a) {
+  for (const auto& address : a.addresses)
+    if (address.is_v6()) return true;
+  return false;
+}
+
+Address zero(int family) {
+  static const uint8_t zeros[16] = {};
+  return Address::from_bytes(family, zeros);
+}
+
+kernel::Message route_message(const ContainerRoute& r, uint32_t index) {
+  Route route;
+  route.destination = r.destination;
+  route.gateway = r.gateway;
+  route.index = index;
+  route.onlink = true;
+  route.mtu = r.mtu;
+  route.advmss = r.advmss;
+  route.metric = r.priority;
+  if (r.table) route.table = r.table;
+  return r.destination.length == 0 ? kernel::add_route(route) : kernel::set_route(route);
+}
+
+AttachError other(Error error) { return {AttachError::Kind::kOther, std::move(error)}; }
+
+// Settings the container's end must have before it is up: no autoconfiguration from forged advertisements
+// (CVE-2020-10749), no redirects, no IPv6 at all on a network without it (CVE-2024-32473).
+Result<void> secure_interface(const std::string& ifname, bool v6) {
+  std::string conf = "net/ipv6/conf/" + ifname + "/";
+  if (!v6) {
+    FL_CHECK(write_sysctl(conf + "disable_ipv6", "1"));
+  } else {
+    // A container's default may be "disabled" (Docker's and runc's images set it); its network says otherwise.
+    FL_CHECK(write_sysctl(conf + "disable_ipv6", "0"));
+    FL_CHECK(write_sysctl(conf + "accept_ra", "0"));
+    FL_CHECK(write_sysctl(conf + "accept_redirects", "0"));
+  }
+  FL_CHECK(write_sysctl("net/ipv4/conf/" + ifname + "/accept_redirects", "0"));
+  return {};
+}
+
+struct Indexes {
+  uint32_t host = 0, container = 0;
+};
+
+kernel::VethSpec veth_of(const Attachment& a, Indexes indexes, int container) {
+  kernel::VethSpec veth;
+  veth.name = a.host_ifname;
+  veth.peer_name = a.ifname;
+  veth.index = indexes.host;
+  veth.peer_index = indexes.container;
+  veth.mac = gateway_mac();
+  veth.peer_mac = a.mac;
+  veth.mtu = a.mtu;
+  veth.peer_netns = container;
+  veth.up = true;
+  return veth;
+}
+
+// The kernel answers EEXIST for a taken name on either side and EBUSY (6.x: or EEXIST) for a taken number.
+enum class Clash { kNumber, kHostName, kContainerName };
+Result<Clash> find_clash(const Attachment& a, NetlinkSocket& router, NetlinkSocket& container) {
+  FL_TRY(auto inside, kernel::find_link(container, a.ifname));
+  if (inside) return Clash::kContainerName;
+  FL_TRY(auto left_over, kernel::find_link(router, a.host_ifname));
+  return left_over ? Clash::kHostName : Clash::kNumber;
+}
+
+// Undoing is best effort: the error that made it necessary is the one to report.
+void remove_link(NetlinkSocket& router, uint32_t index, const std::string& name) {
+  Batch batch;
+  batch.push_back(kernel::delete_link(index, name));
+  (void)router.run(std::move(batch));
+}
+
+tl::expected<Indexes, AttachError> make_link(const Attachment& a, NetlinkSocket& router, NetlinkSocket& inside,
+                                             int container) {
+  Error last;
+  for (int attempt = 0; attempt < 8; attempt++) {
+    Indexes indexes{random_index(), random_index()};
+    Batch batch = router_side(a, indexes.host);
+    batch.insert(batch.begin(), kernel::add_veth(veth_of(a, indexes, container)));
+    std::vector<std::string> texts;
+    auto results = router.run_each(std::move(batch), &texts);
+    if (!results) return tl::unexpected(other(results.error()));
+    if ((*results)[0] == 0) {
+      for (size_t i = 1; i < results->size(); i++) {
+        if (!(*results)[i]) continue;
+        remove_link(router, indexes.host, a.host_ifname);
+        return tl::unexpected(other(Error{texts[i], (*results)[i]}));
+      }
+      return indexes;
+    }
+    last = Error{texts[0], (*results)[0]};
+    if (last.sys != EEXIST && last.sys != EBUSY) break;
+    auto clash = find_clash(a, router, inside);
+    if (!clash) return tl::unexpected(other(clash.error()));
+    if (*clash == Clash::kContainerName)
+      return tl::unexpected(AttachError{AttachError::Kind::kNameTaken,
+                                        Error{"the container has an interface " + a.ifname + " already", EEXIST}});
+    if (*clash == Clash::kHostName) {
+      Batch remove;
+      remove.push_back(kernel::delete_link(a.host_ifname));
+      if (auto r = router.run(std::move(remove)); !r) return tl::unexpected(other(r.error()));
+    }
+  }
+  return tl::unexpected(other(last));
+}
+
+}  // namespace
+
+std::vector<ContainerRoute> container_routes(const Network& network, const std::vector<Address>& addresses) {
+  std::vector<ContainerRoute> routes;
+  for (const auto& address : addresses) {
+    auto gateway = network.gateway(address.family());
+    const Prefix* subnet = network.subnet(address.family());
+    if (!gateway || !subnet) continue;
+    Prefix destination = network.internal ? *subnet : Prefix{zero(address.family()), 0};
+    routes.push_back({destination, *gateway});
+  }
+  return routes;
+}
+
+Attachment attachment_of(const Network& network, const Endpoint& endpoint, uint32_t router_mtu) {
+  Attachment a;
+  a.ifname = endpoint.ifname;
+  a.host_ifname = host_ifname(endpoint.network, endpoint.container, endpoint.ifname);
+  a.mac = endpoint.mac;
+  a.mtu = endpoint.mtu ? endpoint.mtu : router_mtu;
+  a.addresses = endpoint.addresses;
+  for (const auto& address : endpoint.addresses)
+    if (auto gateway = network.gateway(address.family())) a.gateways.push_back(*gateway);
+  a.routes = container_routes(network, endpoint.addresses);
+  a.subnets = network.subnets;
+  return a;
+}
+
+Batch router_side(const Attachment& a, uint32_t host_index) {
+  Batch batch;
+  for (const auto& address : a.addresses) {
+    Route route;
+    route.destination = Prefix{address, address.bits()};
+    route.index = host_index;
+    batch.push_back(kernel::set_route(route));
+    batch.push_back(kernel::set_neighbour(host_index, address, a.mac));
+  }
+  return batch;
+}
+
+Batch container_side(const Attachment& a, uint32_t index, const Mac& gateway) {
+  Batch batch;
+  batch.push_back(kernel::set_link({.index = 1, .up = true}));  // lo is number 1 in every namespace
+  for (const auto& address : a.addresses) batch.push_back(kernel::set_address(index, Prefix{address, address.bits()}));
+  batch.push_back(kernel::set_link({.index = index, .up = true}));
+  for (const auto& address : a.gateways) batch.push_back(kernel::set_neighbour(index, address, gateway));
+  for (const auto& r : a.routes) batch.push_back(route_message(r, index));
+  return batch;
+}
+
+namespace {
+
+// Runs the container's side. A default route that another network has already is replaced by routes to our subnets.
+Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket& inside, uint32_t index) {
+  std::vector<std::string> texts;
+  FL_TRY(auto results, inside.run_each(container_side(a, index, gateway_mac()), &texts));
+  size_t first_route = results.size() - a.routes.size();
+  std::vector<ContainerRoute> made;
+  Batch instead;
+  for (size_t i = 0; i < results.size(); i++) {
+    const ContainerRoute* route = i >= first_route ? &a.routes[i - first_route] : nullptr;
+    if (results[i] == 0) {
+      if (route) made.push_back(*route);
+      continue;
+    }
+    if (!route || route->destination.length != 0 || results[i] != EEXIST) return fail(texts[i], results[i]);
+    for (const auto& subnet : a.subnets) {
+      if (subnet.family() != route->gateway.family()) continue;
+      made.push_back({subnet, route->gateway});
+      instead.push_back(route_message(made.back(), index));
+    }
+  }
+  if (!instead.empty()) FL_CHECK(inside.run(std::move(instead)));
+  return made;
+}
+
+}  // namespace
+
+tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& a, int router, int container) {
+  std::optional<NetlinkSocket> in_router, in_container;
+  auto open = [](std::optional<NetlinkSocket>& into) -> Result<void> {
+    FL_TRY(into, NetlinkSocket::open(NETLINK_ROUTE));
+    return {};
+  };
+  if (auto r = kernel::in_netns(router, [&] { return open(in_router); }); !r) return tl::unexpected(other(r.error()));
+  if (auto r = kernel::in_netns(container, [&] { return open(in_container); }); !r)
+    return tl::unexpected(AttachError{AttachError::Kind::kContainerGone, r.error()});
+
+  auto made = make_link(a, *in_router, *in_container, container);
+  if (!made) return tl::unexpected(made.error());
+  auto secured = kernel::in_netns(container, [&] { return secure_interface(a.ifname, has_v6(a)); });
+  Result<std::vector<ContainerRoute>> routes = fail("");
+  if (secured) routes = configure(a, *in_container, made->container);
+  else routes = fail(secured.error());
+  if (!routes) {
+    remove_link(*in_router, made->host, a.host_ifname);
+    return tl::unexpected(other(routes.error()));
+  }
+  return *routes;
+}
+
+Result<bool> detach(const std::string& name, int router) {
+  bool found = false;
+  FL_CHECK(kernel::in_netns(router, [&]() -> Result<void> {
+    FL_TRY(auto socket, NetlinkSocket::open(NETLINK_ROUTE));
+    kernel::Message message(RTM_DELLINK, 0, "delete link " + name);
+    ifinfomsg header{};
+    message.header(header).put_string(IFLA_IFNAME, name);
+    Batch batch;
+    batch.push_back(std::move(message));
+    std::vector<std::string> texts;
+    FL_TRY(auto results, socket.run_each(std::move(batch), &texts));
+    found = results[0] == 0;
+    if (results[0] && results[0] != ENODEV) return fail(texts[0], results[0]);
+    return {};
+  }));
+  return found;
+}
+
+}  // namespace fairlead::overlay
