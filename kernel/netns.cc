@@ -57,26 +57,38 @@ Result<void> share_folder() {
 
 }  // namespace
 
-Result<bool> create_pinned_netns(const std::string& name) {
+Result<Fd> make_netns() {
+  Result<Fd> made = fail("");
+  // A thread of its own: unshare(2) cannot be taken back in the calling one without a window in the wrong namespace.
+  std::thread([&] {
+    if (::unshare(CLONE_NEWNET) != 0) {
+      made = fail_errno("make", "network namespace");
+    } else {
+      made = own_netns();
+    }
+  }).join();
+  return made;
+}
+
+Result<bool> pin_netns(int netns, const std::string& name) {
   std::string path = netns_path(name);
   if (auto alive = open_netns(path)) return false;
   FL_CHECK(share_folder());
   Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0444));
   if (!file) return fail_errno("create", path);
-  Result<void> result;
-  // A thread of its own: unshare(2) cannot be taken back in the calling one without a window in the wrong namespace.
-  std::thread([&] {
-    if (::unshare(CLONE_NEWNET) != 0) {
-      result = fail_errno("make network namespace", name);
-    } else if (::mount("/proc/thread-self/ns/net", path.c_str(), "none", MS_BIND, nullptr) != 0) {
-      result = fail_errno("pin network namespace", path);
-    }
-  }).join();
-  if (!result) {
+  std::string self = "/proc/self/fd/" + std::to_string(netns);
+  if (::mount(self.c_str(), path.c_str(), "none", MS_BIND, nullptr) != 0) {
+    auto failed = fail_errno("pin network namespace", path);
     ::unlink(path.c_str());
-    return fail(result.error());
+    return failed;
   }
   return true;
+}
+
+Result<bool> create_pinned_netns(const std::string& name) {
+  if (auto alive = open_netns(netns_path(name))) return false;
+  FL_TRY(Fd made, make_netns());
+  return pin_netns(made.get(), name);
 }
 
 Result<bool> remove_pinned_netns(const std::string& name) {

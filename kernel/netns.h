@@ -21,6 +21,12 @@ Result<bool> same_netns(int a, int b);
 // Runs f inside the namespace and comes back, whatever f returned.
 Result<void> in_netns(int netns, const std::function<Result<void>()>& f);
 
+// A new, empty namespace that ends with the descriptor unless it is pinned: what is half made when its maker is killed
+// is gone.
+Result<Fd> make_netns();
+// Makes it /run/netns/NAME. false when that name is a living namespace already (this one or another).
+Result<bool> pin_netns(int netns, const std::string& name);
+
 // A namespace pinned as /run/netns/NAME, as `ip netns add` does it. false when it was there and is alive.
 // A file left by a dead namespace (no mount on it) is replaced.
 Result<bool> create_pinned_netns(const std::string& name);

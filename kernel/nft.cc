@@ -5,6 +5,7 @@
 #include <nftables/libnftables.h>
 
 #include <cstring>
+#include <optional>
 
 #include "kernel/netlink.h"
 
@@ -64,11 +65,13 @@ Result<std::string> NftSession::list_table(const std::string& family, const std:
   return fail("list table " + family + " " + name + ": " + reason);
 }
 
-Result<uint32_t> NftSession::generation() {
+Result<uint32_t> NftSession::generation() { return nft_generation(*context_->socket); }
+
+Result<uint32_t> nft_generation(NetlinkSocket& socket) {
   Message m(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, 0, "read nftables generation");
   m.header(nfgenmsg{});
   uint32_t generation = 0;
-  FL_CHECK(context_->socket->query(std::move(m), [&](const nlmsghdr& message) {
+  FL_CHECK(socket.query(std::move(m), [&](const nlmsghdr& message) {
     generation = __builtin_bswap32(Attributes(message, sizeof(nfgenmsg)).u32(NFTA_GEN_ID));
   }));
   return generation;

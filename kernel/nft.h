@@ -7,8 +7,13 @@
 #include <string>
 
 #include "base/result.h"
+#include "kernel/netlink.h"
 
 namespace fairlead::kernel {
+
+// The generation number of a namespace's whole ruleset (NFT_MSG_GETGEN); it changes with every transaction of anybody.
+// socket: NETLINK_NETFILTER, opened in that namespace.
+Result<uint32_t> nft_generation(NetlinkSocket& socket);
 
 class NftSession {
  public:
@@ -24,8 +29,7 @@ class NftSession {
   // `list table inet NAME` as text without handles and counters' values (stateless); empty when there is no such table.
   // For comparing with an earlier answer, never for parsing.
   Result<std::string> list_table(const std::string& family, const std::string& name);
-  // The generation number of the namespace's whole ruleset (NFT_MSG_GETGEN); it changes with every transaction of anybody.
-  Result<uint32_t> generation();
+  Result<uint32_t> generation();  // nft_generation() of the session's namespace
 
  private:
   struct Context;
