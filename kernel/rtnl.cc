@@ -27,6 +27,8 @@ void put_no_link_local(Message& m) {
   });
 }
 
+void put_one_queue(Message& m) { m.put_u32(IFLA_NUM_TX_QUEUES, 1).put_u32(IFLA_NUM_RX_QUEUES, 1); }
+
 ifinfomsg link_header(uint32_t index, std::optional<bool> up = {}) {
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
@@ -56,10 +58,8 @@ Message route_message(uint16_t type, uint16_t flags, const Route& r, const std::
   header.rtm_type = r.type;
   header.rtm_protocol = type == RTM_DELROUTE ? 0 : r.protocol;
   bool nowhere = r.type == RTN_UNREACHABLE || r.type == RTN_BLACKHOLE || r.type == RTN_PROHIBIT;
-  header.rtm_scope = r.scope               ? *r.scope
-                     : r.type == RTN_LOCAL ? RT_SCOPE_HOST
-                     : r.gateway || nowhere ? RT_SCOPE_UNIVERSE
-                                            : RT_SCOPE_LINK;
+  rt_scope_t scope = r.type == RTN_LOCAL ? RT_SCOPE_HOST : r.gateway || nowhere ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  header.rtm_scope = r.scope.value_or(static_cast<uint8_t>(scope));
   if (r.destination.family() == AF_INET6) header.rtm_scope = RT_SCOPE_UNIVERSE;
   if (type == RTM_DELROUTE && !r.scope) header.rtm_scope = RT_SCOPE_NOWHERE;
   if (r.onlink) header.rtm_flags |= RTNH_F_ONLINK;
@@ -97,7 +97,7 @@ Message add_veth(const VethSpec& s) {
   m.put_string(IFLA_IFNAME, s.name);
   if (s.mtu) m.put_u32(IFLA_MTU, s.mtu);
   put_mac(m, IFLA_ADDRESS, s.mac);
-  if (s.no_link_local) put_no_link_local(m);
+  put_one_queue(m);
   m.nest(IFLA_LINKINFO, [&](Message& info) {
     info.put_string(IFLA_INFO_KIND, "veth");
     info.nest(IFLA_INFO_DATA, [&](Message& data) {
@@ -107,7 +107,7 @@ Message add_veth(const VethSpec& s) {
         if (s.mtu) peer.put_u32(IFLA_MTU, s.mtu);
         put_mac(peer, IFLA_ADDRESS, s.peer_mac);
         if (s.peer_netns >= 0) peer.put_u32(IFLA_NET_NS_FD, static_cast<uint32_t>(s.peer_netns));
-        if (s.no_link_local) put_no_link_local(peer);
+        put_one_queue(peer);
       });
     });
   });
@@ -121,6 +121,7 @@ Message set_link(const LinkChange& c) {
   put_mac(m, IFLA_ADDRESS, c.mac);
   if (!c.new_name.empty()) m.put_string(IFLA_IFNAME, c.new_name);
   if (c.netns >= 0) m.put_u32(IFLA_NET_NS_FD, static_cast<uint32_t>(c.netns));
+  if (c.no_link_local) put_no_link_local(m);
   return m;
 }
 

@@ -23,8 +23,10 @@ struct VethSpec {
   uint32_t mtu = 0;
   int peer_netns = -1;  // -1: the same namespace
   bool up = false;      // our end; the peer cannot be made up in the same request (kernel: veth_newlink, ENOTCONN)
-  bool no_link_local = true;  // both ends: no automatic fe80:: (IN6_ADDR_GEN_MODE_NONE)
 };
+// Both ends get one queue, which is what the kernel would use anyway: left to itself it makes one per CPU, switches all
+// but the first off again and waits for an RCU grace period at each end (veth_init_queues, drivers/net/veth.c).
+// Protocol settings (IFLA_AF_SPEC) cannot be given here, the kernel refuses them for a link it is about to make.
 Message add_veth(const VethSpec& spec);
 // up/down and/or attributes of an existing link. Zero or empty values stay as they are.
 struct LinkChange {
@@ -34,6 +36,7 @@ struct LinkChange {
   uint32_t mtu = 0;
   std::string new_name;
   int netns = -1;  // move there
+  bool no_link_local = false;  // no automatic fe80:: (IN6_ADDR_GEN_MODE_NONE); in a request before the one with up
 };
 Message set_link(const LinkChange& change);
 Message delete_link(uint32_t index, const std::string& what);
