@@ -1,0 +1,91 @@
+#include "overlay/host_rules.h"
+
+#include "overlay/names.h"
+#include "overlay/router_rules.h"
+
+namespace fairlead::overlay {
+namespace {
+
+constexpr const char* kEstablished = "    ct state vmap { established : accept, related : accept, invalid : drop }\n";
+
+std::string forward(const HostRuleFacts& facts) {
+  std::string text =
+      "  chain forward {\n"
+      "    type filter hook forward priority filter; policy accept;\n"
+      "    iifname \"ul*\" goto from_router\n"
+      "    oifname \"ul*\" goto to_router\n";
+  const std::string foreign = "meta iifkind != \"bridge\" meta oifkind != \"bridge\" counter drop\n";
+  if (facts.opened4) text += "    meta nfproto ipv4 " + foreign;
+  if (facts.opened6) text += "    meta nfproto ipv6 " + foreign;
+  return text + "  }\n";
+}
+
+std::string between() {
+  const std::string ports = std::to_string(kVxlanPort) + ", " + std::to_string(kEncryptedVxlanPort);
+  // Before the established flows: a flow that began while somebody had flushed the rules must not live on.
+  return "  chain from_router {\n"
+         "    udp dport { " + ports + " } counter drop comment \"only the kernel sends VXLAN\"\n"
+         "    meta l4proto esp counter drop\n" +
+         kEstablished +
+         "    oifname \"ul*\" goto to_router\n"
+         "    accept\n"
+         "  }\n"
+         "  chain to_router {\n" +
+         kEstablished +
+         "    ct status dnat accept comment \"published port\"\n"
+         "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+         "    counter drop comment \"deny by default\"\n"
+         "  }\n";
+}
+
+std::string local() {
+  return std::string(
+             "  chain prerouting {\n"
+             "    type filter hook prerouting priority raw; policy accept;\n"
+             // route_localnet is on for uplinks: without this a neighbour could reach what listens on 127.0.0.1
+             // (CVE-2020-8558).
+             "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
+             "  }\n"
+             "  chain input {\n"
+             "    type filter hook input priority filter; policy accept;\n"
+             "    iifname \"ul*\" goto to_host\n"
+             "  }\n"
+             "  chain to_host {\n") +
+         kEstablished +
+         "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+         "    meta l4proto tcp counter reject with tcp reset\n"
+         "    counter reject with icmpx admin-prohibited\n"
+         "  }\n"
+         // A local process' connection to a published port leaves here with its first route's link, not with ul*.
+         "  chain output {\n"
+         "    type filter hook output priority filter; policy accept;\n"
+         "    oifname \"ul*\" goto to_router\n"
+         "  }\n";
+}
+
+std::string postrouting(const HostRuleFacts& facts) {
+  std::string text =
+      "  chain postrouting {\n"
+      "    type nat hook postrouting priority srcnat; policy accept;\n"
+      "    iifname \"ul*\" oifname != \"ul*\" masquerade\n"
+      // Sources the router could not answer, or would take for its own.
+      "    oifname \"ul*\" ip saddr 127.0.0.0/8 masquerade\n"
+      "    oifname \"ul*\" ip6 saddr ::1 masquerade\n"
+      "    iifname \"ul*\" oifname \"ul*\" masquerade\n";
+  if (!facts.internal_uplinks.empty()) {
+    text += "    oifname { ";
+    for (size_t i = 0; i < facts.internal_uplinks.size(); i++)
+      text += std::string(i ? ", " : "") + "\"" + facts.internal_uplinks[i] + "\"";
+    text += " } masquerade comment \"internal networks\"\n";
+  }
+  return text + "  }\n";
+}
+
+}  // namespace
+
+std::string host_rules(const HostRuleFacts& facts) {
+  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local() + forward(facts) + between() +
+         postrouting(facts) + "}\n";
+}
+
+}  // namespace fairlead::overlay

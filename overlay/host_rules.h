@@ -1,0 +1,28 @@
+// The nftables rules of the host (table inet fairlead_host), as text in nft's own language. They speak of links "ul*"
+// only: the same text for one network and for five hundred, and nothing of anybody else is looked at, except where
+// fairlead itself turned the host into a router (HostRuleFacts::opened).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fairlead::overlay {
+
+// The overlay's UDP ports, plain and encrypted (design.md section 4). Containers must not send to them through the
+// host: the frames would count as the host's own.
+inline constexpr uint16_t kVxlanPort = 4789;
+inline constexpr uint16_t kEncryptedVxlanPort = 4790;
+
+struct HostRuleFacts {
+  // Forwarding was off before fairlead turned it on: packets that are neither ours nor through a bridge (Docker,
+  // libvirt) are dropped as they were before (ISO-27).
+  bool opened4 = false, opened6 = false;
+  // Uplinks of internal networks. Their routers have no default route, so a published port's client is masqueraded.
+  std::vector<std::string> internal_uplinks;
+  friend bool operator==(const HostRuleFacts&, const HostRuleFacts&) = default;
+};
+
+std::string host_rules(const HostRuleFacts& facts);
+
+}  // namespace fairlead::overlay

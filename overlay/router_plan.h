@@ -1,0 +1,66 @@
+// What a network's router on this node should look like, computed from the records alone: no kernel, no files, no root.
+// fairlead-agent applies it (agent/realise.h) and compares it with the kernel (agent/reconcile.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "kernel/rtnl.h"
+#include "state/records.h"
+
+namespace fairlead::overlay {
+
+// Routes to the subnets as a whole have this metric: what no endpoint has is unreachable, and never goes to the uplink.
+inline constexpr uint32_t kUnreachableMetric = 4000;
+inline constexpr const char* kLoopback = "lo";
+
+struct Sysctl {
+  std::string key, value;  // key as "net/ipv4/ip_forward"
+  friend bool operator==(const Sysctl&, const Sysctl&) = default;
+};
+
+// A route of the router. link: the device's name in the router, empty for a route without one.
+struct PlannedRoute {
+  std::string link;
+  kernel::Route route;  // index is not filled
+};
+
+struct PlannedNeighbour {
+  std::string link;
+  Address address;
+  Mac mac;
+};
+
+struct UplinkEnd {
+  Mac mac;
+  std::vector<Prefix> addresses;
+  std::vector<Sysctl> sysctls;  // set before the link is up
+  PlannedNeighbour peer4, peer6;  // the other end, permanent; link empty: the family is not used
+};
+
+struct RouterPlan {
+  std::vector<Sysctl> sysctls;     // of the namespace, before it has any link but lo
+  std::vector<Prefix> gateways;    // on lo
+  UplinkEnd inside, outside;       // "ul" in the router, Router::uplink on the host
+  std::vector<PlannedRoute> routes;
+  std::string rules;               // the table inet fairlead (overlay/router_rules.h)
+  uint32_t mtu = 0;                // of the uplink
+};
+
+// The families a network's router forwards: those of its subnets; both when the addresses are another IPAM's business.
+bool uses_family(const Network& network, int family);
+
+RouterPlan plan_router(const Network& network, const Router& router);
+
+// What the router holds for one of its endpoints: a host route per address and the permanent neighbour. link:
+// the endpoint's host end.
+std::vector<PlannedRoute> endpoint_routes(const Endpoint& endpoint);
+std::vector<PlannedNeighbour> endpoint_neighbours(const Endpoint& endpoint);
+
+// The MTU of containers when the network does not say: what the underlay carries less the overlay's headers.
+// The same on one node and on many, so that a second node changes nothing for containers that run.
+inline constexpr uint32_t kOverlayOverhead = 50;  // outer Ethernet 14 + IPv4 20 + UDP 8 + VXLAN 8 (RFC 7348 section 5)
+uint32_t container_mtu(const Network& network, uint32_t underlay_mtu);
+
+}  // namespace fairlead::overlay

@@ -1,0 +1,104 @@
+#include "overlay/router_rules.h"
+
+#include <sys/socket.h>
+
+#include "overlay/names.h"
+#include "overlay/router_plan.h"
+
+namespace fairlead::overlay {
+namespace {
+
+const char* word(int family) { return family == AF_INET ? "ip" : "ip6"; }
+
+std::string prerouting(const Network& network) {
+  // "fib saddr . iif oif missing": the route back to the source does not lead out of the link the packet came in by.
+  // Holds for a neighbour's, the gateway's, a VIP's and any outside address (ISO-15), and for what a container with a
+  // leg in another network forwards (ISO-05).
+  std::string text =
+      "  chain prerouting {\n"
+      "    type filter hook prerouting priority raw; policy accept;\n"
+      "    iifname \"c*\" fib saddr . iif oif missing counter drop comment \"source address is not this container's\"\n";
+  for (const auto& subnet : network.subnets)
+    text += std::string("    iifname \"ul\" ") + word(subnet.family()) + " saddr " + subnet.to_string() +
+            " counter drop comment \"a container's address from outside\"\n";
+  text +=
+      "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
+      "  }\n";
+  return text;
+}
+
+std::string forward(const Network& network) {
+  std::string text =
+      "  chain forward {\n"
+      "    type filter hook forward priority filter; policy drop;\n"
+      "    ct state vmap { established : accept, related : accept, invalid : drop }\n";
+  text += network.internal ? "    iifname \"c*\" oifname \"c*\" accept\n"
+                           : "    iifname \"c*\" oifname { \"c*\", \"ul\" } accept\n";
+  text +=
+      "    iifname \"ul\" oifname \"c*\" ct status dnat accept comment \"published port\"\n"
+      "    iifname \"c*\" counter reject with icmpx admin-prohibited\n"
+      "    counter\n"
+      "  }\n";
+  return text;
+}
+
+std::string input(const Network& network, const Router& router) {
+  std::string text =
+      "  chain input {\n"
+      "    type filter hook input priority filter; policy drop;\n"
+      "    iifname \"lo\" accept\n"
+      "    ct state vmap { established : accept, related : accept, invalid : drop }\n"
+      "    iifname \"c*\" goto from_container\n"
+      "    iifname \"ul\" goto from_uplink\n"
+      "  }\n"
+      "  chain from_container {\n";
+  for (const auto& subnet : network.subnets) {
+    const int family = subnet.family();
+    const std::string gateway = std::string("    ") + word(family) + " daddr " + network.gateway(family)->to_string();
+    text += gateway + " udp dport 53 accept\n" + gateway + " tcp dport 53 accept\n";
+    if (auto pool = network.vip_pool(family))
+      text += std::string("    ") + word(family) + " daddr " + pool->to_string() + " accept comment \"services\"\n";
+  }
+  text +=
+      "    icmp type echo-request accept\n"
+      "    icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+      // Never answered, so that a scanner of advertisements learns nothing; everything else is refused at once.
+      "    icmpv6 type { nd-router-solicit, nd-router-advert, nd-redirect } counter drop\n"
+      "    meta l4proto tcp counter reject with tcp reset\n"
+      "    counter reject with icmpx admin-prohibited\n"
+      "  }\n"
+      // Only what the host sent here by DNAT arrives (overlay/host_rules.h); the balancer sits behind this address.
+      "  chain from_uplink {\n";
+  if (uses_family(network, AF_INET)) text += "    ip daddr " + router.router4.to_string() + " ct state new accept\n";
+  if (uses_family(network, AF_INET6))
+    text += "    ip6 daddr " + router.router6.to_string() +
+            " ct state new accept\n"
+            "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n";
+  text +=
+      "    counter drop\n"
+      "  }\n";
+  return text;
+}
+
+std::string postrouting(const Network& network) {
+  if (network.internal) return "";
+  // The host sees the uplink address, never a container's: networks with equal subnets stay apart, and the host's
+  // reverse path filter finds the way back.
+  return "  chain postrouting {\n"
+         "    type nat hook postrouting priority srcnat; policy accept;\n"
+         "    iifname \"c*\" oifname \"ul\" masquerade\n"
+         "  }\n";
+}
+
+}  // namespace
+
+std::string replace_table(const std::string& name) {
+  return "table inet " + name + " {}\ndelete table inet " + name + "\n";
+}
+
+std::string router_rules(const Network& network, const Router& router) {
+  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + forward(network) +
+         input(network, router) + postrouting(network) + "}\n";
+}
+
+}  // namespace fairlead::overlay
