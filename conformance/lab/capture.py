@@ -13,8 +13,8 @@ VXLAN_HEADER = 8
 class Packet:
     """src, dst: addresses as text (None if not IP); proto: "tcp", "udp", … or a number, "arp"; sport, dport; payload: above L4."""
 
-    def __init__(self, raw, outgoing=False):
-        self.raw, self.outgoing = raw, outgoing
+    def __init__(self, raw, outgoing=False, ifname=None):
+        self.raw, self.outgoing, self.ifname = raw, outgoing, ifname
         self.src = self.dst = self.proto = self.sport = self.dport = None
         self.payload = b""
         self.smac, self.dmac = raw[6:12].hex(":"), raw[:6].hex(":")
@@ -68,16 +68,18 @@ class Packet:
 
 
 class Capture:
-    """Starts when made; reads what the kernel queued. `packets()` is everything so far; overflow is an error, never silence."""
+    """Starts when made, on one interface or (ifname None) on all, then packet.ifname tells; reads what the kernel queued. `packets()` is everything so far; overflow is an error, never silence."""
 
     def __init__(self, place, ifname):
         self.place, self.ifname = place, ifname
         self._packets = []
-        self._sock = place.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        # A protocol of 0 until bound: a socket opened with ETH_P_ALL would begin with other interfaces' packets.
+        protocol = socket.htons(ETH_P_ALL) if ifname is None else 0
+        self._sock = place.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
         self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-        # Bound with the protocol last: a socket opened with ETH_P_ALL would begin with other interfaces' packets.
-        with place.inside():
-            self._sock.bind((ifname, ETH_P_ALL))
+        if ifname is not None:
+            with place.inside():
+                self._sock.bind((ifname, ETH_P_ALL))
 
     def packets(self, match=None):
         while self._sock.fileno() >= 0:
@@ -85,7 +87,7 @@ class Capture:
                 raw, address = self._sock.recvfrom(262144)
             except BlockingIOError:
                 break
-            self._packets.append(Packet(raw, address[2] == socket.PACKET_OUTGOING))
+            self._packets.append(Packet(raw, address[2] == socket.PACKET_OUTGOING, address[0]))
         test = _predicate(match)
         if self._sock.fileno() < 0:
             return [packet for packet in self._packets if test(packet)]

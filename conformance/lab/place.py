@@ -181,7 +181,7 @@ class Place(Traffic):
     def serve_dns(self, records, port=53, address=None):
         return DnsServer(self, port, self.name, address, records)
 
-    def capture(self, ifname):
+    def capture(self, ifname=None):
         return Capture(self, ifname)
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, proto=0):

@@ -52,25 +52,48 @@ class Test:
                                    for pattern in patterns for name in names)
 
 
+class Broken:
+    """A test file that cannot be read counts as a failed test."""
+    needs, limit, alone, arguments = (), DEFAULT_LIMIT, False, {}
+
+    def __init__(self, suite, file, error):
+        self.suite, self.label = suite, f"{suite}/{file} cannot be read"
+        self._error = error
+
+    def function(self, lab):
+        raise self._error
+
+    def matches(self, patterns):
+        return True
+
+
 def discover(suite):
-    """All tests of conformance/SUITE/test_*.py in file and line order."""
-    folder = f"{CONFORMANCE}/{suite}"
+    """All tests of conformance/SUITE/test_*.py (or of a folder given by path) in file and line order."""
+    folder = suite if os.path.isabs(suite) else f"{CONFORMANCE}/{suite}"
     if not os.path.isdir(folder):
         raise ValueError(f"there is no suite {folder}")
-    package = types.ModuleType(f"suite_{suite}")      # so that test files can say `from .helpers import …`
+    package = types.ModuleType("suite_" + re.sub(r"\W", "_", suite))    # so that tests can say `from .helpers import …`
     package.__path__ = [folder]
     sys.modules[package.__name__] = package
     tests = []
     for file in sorted(os.listdir(folder)):
         if not re.fullmatch(r"test_\w+\.py", file):
             continue
-        module = importlib.import_module(f"suite_{suite}.{file[:-3]}")
-        functions = [f for name, f in vars(module).items()
-                     if name.startswith("test_") and getattr(f, "__module__", "") == module.__name__]
-        for function in sorted(functions, key=lambda f: f.__code__.co_firstlineno):
-            choices = getattr(function, "variants", {})
-            for values in itertools.product(*choices.values()):
-                tests.append(Test(suite, function, dict(zip(choices, values))))
+        try:
+            tests += _tests_of(suite, importlib.import_module(f"{package.__name__}.{file[:-3]}"))
+        except Exception as error:  # pylint: disable=broad-except — whatever is wrong with the file
+            tests.append(Broken(suite, file, error))
+    return tests
+
+
+def _tests_of(suite, module):
+    tests = []
+    functions = [f for name, f in vars(module).items()
+                 if name.startswith("test_") and getattr(f, "__module__", "") == module.__name__]
+    for function in sorted(functions, key=lambda f: f.__code__.co_firstlineno):
+        choices = getattr(function, "variants", {})
+        for values in itertools.product(*choices.values()):
+            tests.append(Test(suite, function, dict(zip(choices, values))))
     return tests
 
 

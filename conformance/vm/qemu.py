@@ -44,7 +44,7 @@ def kvm_works(folder):
         return False
     with tempfile.NamedTemporaryFile() as console:
         argv = [QEMU, "-accel", "kvm", "-cpu", "host", "-nodefaults", "-no-user-config", "-display", "none", "-m", "256",
-                "-kernel", f"{folder}/vmlinuz", "-append", "console=ttyS0 panic=-1", "-serial", f"file:{console.name}"]
+                "-kernel", f"{folder}/vmlinux", "-append", "console=ttyS0 panic=-1", "-serial", f"file:{console.name}"]
         probe = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  preexec_fn=_die_with_parent)
         time.sleep(3)
@@ -60,8 +60,8 @@ def kvm_works(folder):
 def command_line(folder, initramfs, console, ports, cpus, memory, kvm):
     accelerator = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "microvm,rtc=on", *accelerator,
-            "-smp", str(cpus), "-m", str(memory), "-kernel", f"{folder}/vmlinuz", "-initrd", initramfs,
-            "-append", "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off no_timer_check random.trust_cpu=on "
+            "-smp", str(cpus), "-m", str(memory), "-kernel", f"{folder}/vmlinux", "-initrd", initramfs,
+            "-append", "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off no_timer_check tsc=reliable random.trust_cpu=on "
                        "apparmor=0 audit=0 nokaslr net.ifnames=0",
             "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
             "-fsdev", "local,id=machine,path=/,security_model=none,readonly=on,multidevs=remap",
@@ -87,16 +87,19 @@ class Run:
         environment = dict(self._environment)
         environment.setdefault("FAIRLEAD_LAB_SLOW", "1" if kvm else "4")
         modules = f"{self._folder}/lib/modules"
-        with tempfile.TemporaryDirectory(prefix="fairlead-vm-") as scratch:
-            with open(f"{self._folder}/initramfs", "rb") as base, open(f"{scratch}/initramfs", "wb") as whole:
-                whole.write(base.read() + job_archive(self._argv, modules, environment, self._cwd))
-            return self._boot(scratch, kvm)
+        # Files without a name, so that nothing is left whatever kills this process.
+        with tempfile.TemporaryFile() as initramfs, tempfile.TemporaryFile() as console:
+            with open(f"{self._folder}/initramfs", "rb") as base:
+                initramfs.write(base.read() + job_archive(self._argv, modules, environment, self._cwd))
+            initramfs.flush()
+            return self._boot(initramfs.fileno(), console.fileno(), kvm)
 
-    def _boot(self, scratch, kvm):
-        console = f"{scratch}/console"
+    def _boot(self, initramfs, console, kvm):
         pairs = [socket.socketpair() for _ in range(3)]
         theirs = [pair[1].fileno() for pair in pairs]
-        argv = command_line(self._folder, f"{scratch}/initramfs", console, theirs, self._cpus, self._memory, kvm)
+        argv = command_line(self._folder, f"/proc/self/fd/{initramfs}", f"/proc/self/fd/{console}", theirs, self._cpus,
+                            self._memory, kvm)
+        theirs += [initramfs, console]
         try:
             qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                     pass_fds=theirs, preexec_fn=_die_with_parent)
@@ -142,14 +145,13 @@ class Run:
         words = self._end.decode(errors="replace").split()
         if len(words) == 2 and words[0] == "exit" and words[1].isdigit():
             return int(words[1])
-        with open(console, errors="replace") as file:
-            lines = file.read().splitlines()
+        lines = os.pread(console, os.fstat(console).st_size, 0).decode(errors="replace").splitlines()
         reason = f"not done after {self._timeout:g} s" if not in_time else "it ended without an end marker"
         if any("Kernel panic" in line for line in lines):
             reason = "kernel panic"
         print(f"run-in-vm: the VM failed: {reason}" + (f"; QEMU says: {complaint}" if complaint else ""), file=sys.stderr)
         if lines:
-            print(f"run-in-vm: the last lines of its console:\n" + "\n".join("  | " + line for line in lines[-CONSOLE_LINES:]),
+            print("run-in-vm: the last lines of its console:\n" + "\n".join("  | " + line for line in lines[-CONSOLE_LINES:]),
                   file=sys.stderr)
         else:
             print("run-in-vm: its console stayed silent", file=sys.stderr)
