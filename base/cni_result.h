@@ -29,6 +29,7 @@ enum Code {
   kNotAvailable = 50,
   kLimitedConnectivity = 51,
   kOwnError = 100,
+  kAddressInUse = 101,  // a requested address, or the attachment has addresses already
 };
 
 struct CniError {

@@ -7,7 +7,6 @@
 
 #include <functional>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -66,8 +65,5 @@ Result<std::vector<Lease>> list_leases(const Paths& paths, const std::string& ne
 
 // One range set per family of the network: its subnet without network, broadcast, gateway and VIP pool.
 std::vector<RangeSet> range_sets(const Network& network);
-
-// A free VIP of the network's pool for the family, the lowest one not in used. Error when there is none.
-Result<Address> choose_vip(const Network& network, int family, const std::set<Address>& used);
 
 }  // namespace fairlead::ipam

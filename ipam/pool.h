@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,14 +44,15 @@ struct RangeSet {
   // How many addresses can be given, saturated at 2^62.
   int64_t capacity() const;
   // Up to n addresses in round-robin order, beginning after `after` (or with the first when it is not in the set).
-  // Each at most once.
-  std::vector<Address> candidates(const std::optional<Address>& after, size_t n) const;
+  // Each at most once; those for which taken says yes are passed over.
+  std::vector<Address> candidates(const std::optional<Address>& after, size_t n,
+                                  const std::function<bool(const Address&)>& taken = {}) const;
 };
 
 // Refused: an empty set, mixed families, ranges that overlap, within a set or across.
 Result<void> check_range_sets(const std::vector<RangeSet>& sets);
 
-// Runs of neighbouring addresses, in order of appearance. The gaps that exclusions leave make new runs.
-std::vector<Span> spans_of(const std::vector<Address>& addresses);
+// Runs of ascending addresses that together hold all of them; gaps of up to max_gap addresses are bridged.
+std::vector<Span> spans_of(const std::vector<Address>& addresses, int64_t max_gap = 64);
 
 }  // namespace fairlead::ipam
