@@ -1,0 +1,243 @@
+// fairleadctl: the grammar of its commands. What they do is in the other files of this folder; this is the only one
+// that includes CLI11 (16 s a compilation).
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "ctl/context.h"
+#include "ctl/endpoint_commands.h"
+#include "ctl/network_commands.h"
+#include "ctl/parse.h"
+#include "ctl/service_commands.h"
+#include "ctl/status_command.h"
+
+namespace fairlead::ctl {
+namespace {
+
+constexpr int kUsage = 2;
+
+// What the command line fills in. It lives as long as the grammar.
+struct Arguments {
+  std::string state_dir, run_dir;
+  std::string network_name, encryption = "none";
+  std::vector<std::string> subnets;
+  bool internal = false;
+  uint32_t mtu = 0;
+  ServiceArguments service;
+  std::string filter_network, filter_service, endpoint;
+};
+
+struct Outcome {
+  Output output = std::string();
+  bool usage = false;               // an Error is wrong usage
+  const CLI::App* group = nullptr;  // a group was named, but none of its commands
+};
+
+// A command that has options of its own to parse first: a failure there is wrong usage.
+template <class Parsed, class Run>
+void run_parsed(Outcome& outcome, Result<Parsed> parsed, Run run) {
+  outcome.usage = !parsed;
+  outcome.output = parsed ? run(*parsed) : Output(fail(parsed.error()));
+}
+
+CLI::App* add_command(CLI::App& parent, Context& context, const char* name, const char* what) {
+  CLI::App* command = parent.add_subcommand(name, what);
+  command->add_flag("--json", context.json, "Answer as JSON");
+  return command;
+}
+
+// CLI11's own require_subcommand would hide a mistyped command behind "A subcommand is required".
+void expect_command(CLI::App* group, Outcome& outcome) {
+  group->callback([group, &outcome] {
+    if (group->get_subcommands().empty()) outcome.group = group;
+  });
+}
+
+CLI::App* add_group(CLI::App& parent, Outcome& outcome, const char* name, const char* what) {
+  CLI::App* group = parent.add_subcommand(name, what);
+  expect_command(group, outcome);
+  return group;
+}
+
+// An option that may be given several times, one value each time (CLI11 would take every word that follows).
+template <class T>
+CLI::Option* add_repeated(CLI::App* command, const char* name, T& values, const char* what) {
+  return command->add_option(name, values, what)->allow_extra_args(false);
+}
+
+void add_network_commands(CLI::App& app, Context& context, Arguments& a, Outcome& outcome) {
+  CLI::App* group = add_group(app, outcome, "network", "Networks: isolated from one another, one subnet per address family");
+  CLI::App* create = add_command(*group, context, "create", "Create a network");
+  create->add_option("NAME", a.network_name, "Its name, for people and in DNS")->required();
+  add_repeated(create, "--subnet", a.subnets, "IPv4 or IPv6 subnet, at most one of each (default: free ones)");
+  create->add_option("--encryption", a.encryption, "Between nodes: none, ipsec or wireguard")
+      ->check(CLI::IsMember({"none", "ipsec", "wireguard"}))
+      ->capture_default_str();
+  create->add_flag("--internal", a.internal, "No way out of the network, neither packets nor DNS queries");
+  create->add_option("--mtu", a.mtu, "MTU of the containers' interfaces (default: from the underlay)")
+      ->check(CLI::Range(1280, 65535));
+  create->callback([&] {
+    run_parsed(outcome, parse_subnets(a.subnets), [&](const std::vector<Prefix>& subnets) {
+      return network_create(context, {a.network_name, subnets, a.encryption, a.internal, a.mtu});
+    });
+  });
+  add_command(*group, context, "ls", "List networks")->callback([&] { outcome.output = network_list(context); });
+  CLI::App* inspect = add_command(*group, context, "inspect", "Show one network");
+  inspect->add_option("NAME", a.network_name)->required();
+  inspect->callback([&] { outcome.output = network_inspect(context, a.network_name); });
+  CLI::App* rm = add_command(*group, context, "rm", "Remove a network without services and endpoints");
+  rm->add_option("NAME", a.network_name)->required();
+  rm->callback([&] { outcome.output = network_remove(context, a.network_name); });
+}
+
+void name_service(CLI::App* command, ServiceArguments& s) {
+  command->add_option("NAME", s.name, "The service")->required();
+  command->add_option("--network", s.network, "The network it is in")->required();
+}
+
+void add_service_options(CLI::App* command, ServiceArguments& s) {
+  name_service(command, s);
+  add_repeated(command, "--port", s.ports, "PORT[:TARGET][/tcp|udp|sctp]: port on the VIP, port of the containers");
+  add_repeated(command, "--publish", s.publications,
+               "PUBLISHED:TARGET[/tcp|udp|sctp]: port on every node, port of the containers");
+  command->add_option("--publish-mode", s.publish_mode, "ingress: every node, any task; host: only local tasks")
+      ->check(CLI::IsMember({"ingress", "host"}));
+  command->add_option("--endpoint-mode", s.endpoint_mode, "vip: one address per family; dnsrr: DNS names the tasks")
+      ->check(CLI::IsMember({"vip", "dnsrr"}));
+  add_repeated(command, "--vip", s.vips, "Address from the network's VIP pool, at most one of a family (default: free ones)");
+  command->add_option("--scheduler", s.scheduler, "How connections are spread (IPVS names)")
+      ->check(CLI::IsMember({"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"}));
+  command->add_option("--affinity", s.affinity, "How long a client keeps its task, like 10m (0: not at all)");
+  command->add_option("--health", s.health, "tcp[:PORT] or http[:PORT][/PATH] (default port: the first target port)");
+  command->add_option("--health-interval", s.health_interval, "Time between checks (default 1s)");
+  command->add_option("--health-timeout", s.health_timeout, "Time a task has to answer (default 500ms)");
+  command->add_option("--unhealthy-after", s.unhealthy_after, "Failed checks in a row (default 2)")
+      ->check(CLI::Range(1, 100));
+  command->add_option("--healthy-after", s.healthy_after, "Good checks in a row (default 1)")->check(CLI::Range(1, 100));
+  add_repeated(command, "--http-host", s.http_hosts, "Host name of the HTTP routing mesh");
+  command->add_option("--drain", s.drain, "How long a task that leaves keeps its connections (default 10s)");
+  add_repeated(command, "--weight", s.weights, "NAME=N: share of one task, by its name or address (default 1)");
+}
+
+void add_service_commands(CLI::App& app, Context& context, Arguments& a, Outcome& outcome) {
+  CLI::App* group = add_group(app, outcome, "service", "Services: a name and a VIP in front of the endpoints that back it");
+  CLI::App* create = add_command(*group, context, "create", "Create a service");
+  add_service_options(create, a.service);
+  create->callback([&] {
+    run_parsed(outcome, parse(a.service), [&](const ServiceOptions& o) { return service_create(context, o); });
+  });
+  CLI::App* update = add_command(*group, context, "update", "Change a service; what is not given stays as it is");
+  add_service_options(update, a.service);
+  update->footer("--port, --publish, --http-host and --vip replace what was there; the word none empties them (not --vip).");
+  update->callback([&] {
+    run_parsed(outcome, parse(a.service), [&](const ServiceOptions& o) { return service_update(context, o); });
+  });
+  CLI::App* ls = add_command(*group, context, "ls", "List services");
+  ls->add_option("--network", a.filter_network, "Only of this network");
+  ls->callback([&] { outcome.output = service_list(context, a.filter_network); });
+  CLI::App* inspect = add_command(*group, context, "inspect", "Show one service and its tasks");
+  name_service(inspect, a.service);
+  inspect->callback([&] { outcome.output = service_inspect(context, a.service.network, a.service.name); });
+  CLI::App* rm = add_command(*group, context, "rm", "Remove a service");
+  name_service(rm, a.service);
+  rm->callback([&] { outcome.output = service_remove(context, a.service.network, a.service.name); });
+}
+
+void add_other_commands(CLI::App& app, Context& context, Arguments& a, Outcome& outcome) {
+  CLI::App* group = add_group(app, outcome, "endpoint", "Endpoints: one interface of one container on one network");
+  CLI::App* ls = add_command(*group, context, "ls", "List endpoints");
+  ls->add_option("--network", a.filter_network, "Only of this network");
+  ls->add_option("--service", a.filter_service, "Only those that back this service");
+  ls->callback([&] { outcome.output = endpoint_list(context, a.filter_network, a.filter_service); });
+  CLI::App* inspect = add_command(*group, context, "inspect", "Show the endpoints of one container");
+  inspect->add_option("ENDPOINT", a.endpoint, "Container id or its beginning, name or address")->required();
+  inspect->add_option("--network", a.filter_network, "Only of this network");
+  inspect->callback([&] { outcome.output = endpoint_inspect(context, a.endpoint, a.filter_network); });
+  add_command(app, context, "status", "Daemons, counts and bad documents of this node")->callback([&] {
+    outcome.output = status(context);
+  });
+}
+
+// The innermost command that was named.
+const CLI::App* innermost(const CLI::App& app) {
+  const CLI::App* last = &app;
+  while (!last->get_subcommands().empty()) last = last->get_subcommands().front();
+  return last;
+}
+
+int refuse_usage(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = innermost(app);
+  std::string path;
+  for (const CLI::App* c = command; c; c = c->get_parent()) path = c->get_name() + (path.empty() ? "" : " " + path);
+  std::string message = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
+    auto extras = app.remaining(true);
+    message = "\"" + (extras.empty() ? "" : extras.front()) + "\" was not expected";
+    std::string commands;
+    for (const CLI::App* c : command->get_subcommands([](const CLI::App*) { return true; }))
+      commands += (commands.empty() ? "; there are: " : " ") + c->get_name();
+    message += commands;
+  }
+  fprintf(stderr, "%s: %s (see %s --help)\n", path.c_str(), message.c_str(), path.c_str());
+  return kUsage;
+}
+
+int print(const Context& context, const Outcome& outcome) {
+  if (outcome.group) {
+    fputs(outcome.group->help().c_str(), stderr);
+    return kUsage;
+  }
+  for (const auto& warning : context.warnings) fprintf(stderr, "fairleadctl: warning: %s\n", warning.c_str());
+  if (!outcome.output) {
+    fprintf(stderr, "fairleadctl: %s\n", outcome.output.error().message.c_str());
+    return outcome.usage ? kUsage : EXIT_FAILURE;
+  }
+  if (fputs(outcome.output->c_str(), stdout) < 0 || fflush(stdout) != 0) {
+    fprintf(stderr, "fairleadctl: the answer could not be written: %m\n");
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Networks, services and endpoints of Fairlead.", "fairleadctl");
+  Context context;
+  Arguments arguments;
+  Outcome outcome;
+  app.set_version_flag("--version", "fairleadctl " FAIRLEAD_VERSION);
+  app.add_option("--state-dir", arguments.state_dir, "Operator's documents (FAIRLEAD_STATE_DIR, /var/lib/fairlead)");
+  app.add_option("--run-dir", arguments.run_dir, "This boot's documents (FAIRLEAD_RUN_DIR, /run/fairlead)");
+  expect_command(&app, outcome);
+  // Before any command runs: where the documents are.
+  context.paths = Paths::from_environment();
+  app.parse_complete_callback([&] {
+    if (!arguments.state_dir.empty()) context.paths.state = arguments.state_dir;
+    if (!arguments.run_dir.empty()) context.paths.run = arguments.run_dir;
+  });
+  add_network_commands(app, context, arguments, outcome);
+  add_service_commands(app, context, arguments, outcome);
+  add_other_commands(app, context, arguments, outcome);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    return refuse_usage(app, error);
+  }
+  return print(context, outcome);
+}
+
+}  // namespace
+}  // namespace fairlead::ctl
+
+int main(int argc, char** argv) {
+  try {
+    return fairlead::ctl::run(argc, argv);
+  } catch (const std::exception& error) {
+    fprintf(stderr, "fairleadctl: %s\n", error.what());
+    return 70;
+  }
+}

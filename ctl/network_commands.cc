@@ -1,0 +1,156 @@
+#include "ctl/network_commands.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "ctl/documents.h"
+#include "ctl/table.h"
+#include "overlay/host_prefixes.h"
+#include "state/store.h"
+
+namespace fairlead::ctl {
+namespace {
+
+constexpr int kLockMs = 10000;
+
+Result<void> refuse_overlap(const NetworkOptions& options, const std::vector<overlay::HostPrefix>& taken) {
+  for (const auto& subnet : options.subnets) {
+    const auto* other = overlay::find_overlap(taken, subnet);
+    if (!other) continue;
+    return fail("network " + options.name + ": subnet " + subnet.to_string() + " overlaps what this node reaches by its " +
+                other->what + "; choose another subnet, or none to have a free one chosen");
+  }
+  return {};
+}
+
+// A few names and how many more there are.
+std::string some(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 5;
+  if (names.size() <= kShown) return join(names, ", ");
+  return join({names.begin(), names.begin() + kShown}, ", ") + " and " + std::to_string(names.size() - kShown) + " more";
+}
+
+std::string mtu_text(const Network& network) { return network.mtu ? std::to_string(network.mtu) : "auto"; }
+
+std::string describe(const Network& network, size_t services, size_t endpoints) {
+  std::vector<std::string> gateways, pools;
+  for (int family : {AF_INET, AF_INET6}) {
+    if (auto gateway = network.gateway(family)) gateways.push_back(gateway->to_string());
+    if (auto pool = network.vip_pool(family)) pools.push_back(pool->to_string());
+  }
+  return list({{"name", network.name},
+               {"VNI", std::to_string(network.vni)},
+               {"subnets", join(texts(network.subnets))},
+               {"gateways", join(gateways)},
+               {"VIP pools", join(pools)},
+               {"encryption", network.encryption},
+               {"internal", network.internal ? "yes" : "no"},
+               {"MTU", mtu_text(network)},
+               {"DNS servers", join(network.dns_servers)},
+               {"services", std::to_string(services)},
+               {"endpoints", std::to_string(endpoints)}});
+}
+
+std::vector<std::string> names_of(const std::vector<Service>& services) {
+  std::vector<std::string> names;
+  for (const auto& service : services) names.push_back(service.name);
+  return names;
+}
+
+std::vector<std::string> names_of(const std::vector<Endpoint>& endpoints) {
+  std::vector<std::string> names;
+  for (const auto& endpoint : endpoints)
+    names.push_back(endpoint.names.empty() ? endpoint.container.substr(0, 12) : endpoint.names.front());
+  return names;
+}
+
+}  // namespace
+
+Output network_create(Context& context, const NetworkOptions& options) {
+  if (options.encryption != "none")
+    return fail("network " + options.name + ": encryption " + options.encryption +
+                " is not supported by this version; leave --encryption out or give none");
+  FL_TRY(auto existing, load_network(context.paths, options.name));
+  if (existing)
+    return fail("network " + options.name + " exists already; look at it with: fairleadctl network inspect " + options.name);
+  FL_TRY(auto taken, overlay::host_prefixes());
+  FL_CHECK(refuse_overlap(options, taken));
+
+  Network network;
+  network.name = options.name;
+  network.subnets = options.subnets;
+  network.encryption = options.encryption;
+  network.internal = options.internal;
+  network.mtu = options.mtu;
+  SubnetChoice choice;
+  for (const auto& t : taken) choice.taken.push_back(t.prefix);
+  FL_TRY(auto ipv6, read_sysctl("net/ipv6/conf/all/disable_ipv6"));
+  choice.ipv6 = ipv6.has_value();  // a kernel without IPv6; switched off on the host alone does not concern routers
+  bool created = false;
+  FL_TRY(network, create_network(context.paths, network, choice, &created));
+  if (!created) return fail("network " + options.name + " was created by somebody else just now");
+  if (context.json) {
+    FL_TRY(Json json, document_of(encode(network)));
+    return json_text(json);
+  }
+  return "network " + network.name + " has " + join(texts(network.subnets), " and ") + "\n";
+}
+
+Output network_list(Context& context) {
+  FL_TRY(auto networks, read_networks(context));
+  if (context.json) return json_array(networks);
+  FL_TRY(auto services, read_services(context));
+  FL_TRY(auto endpoints, read_endpoints(context));
+  std::map<std::string, int> service_count, endpoint_count;
+  for (const auto& s : services) service_count[s.network]++;
+  for (const auto& e : endpoints) endpoint_count[e.network]++;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& n : networks)
+    rows.push_back({n.name, std::to_string(n.vni), join(texts(n.subnets)), n.encryption, n.internal ? "yes" : "no",
+                    mtu_text(n), std::to_string(service_count[n.name]), std::to_string(endpoint_count[n.name])});
+  return table({"NAME", "VNI", "SUBNETS", "ENCRYPTION", "INTERNAL", "MTU", "SERVICES", "ENDPOINTS"}, rows);
+}
+
+Output network_inspect(Context& context, const std::string& name) {
+  FL_TRY(auto network, need_network(context, name));
+  FL_TRY(auto services, read_services(context, name));
+  FL_TRY(auto endpoints, read_endpoints(context, name));
+  if (!context.json) return describe(network, services.size(), endpoints.size());
+  FL_TRY(Json json, document_of(encode(network)));
+  json["gateways"] = Json::array();
+  json["vipPools"] = Json::array();
+  for (int family : {AF_INET, AF_INET6}) {
+    if (auto gateway = network.gateway(family)) json["gateways"].push_back(gateway->to_string());
+    if (auto pool = network.vip_pool(family)) json["vipPools"].push_back(pool->to_string());
+  }
+  json["services"] = names_of(services);
+  json["endpoints"] = names_of(endpoints);
+  return json_text(json);
+}
+
+Output network_remove(Context& context, const std::string& name) {
+  FL_TRY(auto network, need_network(context, name));
+  // Both locks, in the order service_create takes them: no service can be made while we look.
+  FL_CHECK(make_folders(context.paths.services()));
+  FL_TRY(Fd services_lock, lock_file(context.paths.services() + "/.lock", kLockMs));
+  FL_TRY(Fd networks_lock, lock_file(context.paths.networks() + "/.lock", kLockMs));
+  FL_TRY(auto services, read_services(context, name));
+  if (!services.empty())
+    return fail("network " + name + " has services (" + some(names_of(services)) +
+                "); remove them first with: fairleadctl service rm --network " + name + " NAME");
+  FL_TRY(auto endpoints, read_endpoints(context, name));
+  if (!endpoints.empty())
+    return fail("network " + name + " has endpoints (" + some(names_of(endpoints)) + "); stop their containers first");
+  // A document that cannot be read may be an endpoint or a service in use.
+  if (!context.warnings.empty()) return fail("network " + name + " stays: a document of it cannot be read");
+  FL_CHECK(remove_file(context.paths.network(name)));
+  ::rmdir(context.paths.services(name).c_str());  // fails when somebody keeps something in it, and may
+  return context.json ? "" : "network " + name + " is removed\n";
+}
+
+}  // namespace fairlead::ctl
