@@ -1,0 +1,43 @@
+#include "lb/flows.h"
+
+#include <algorithm>
+
+namespace fairlead::lb {
+namespace {
+
+bool has_backend(const Frontend& frontend, const Address& address, uint16_t port) {
+  return std::any_of(frontend.backends.begin(), frontend.backends.end(),
+                     [&](const Backend& b) { return b.address == address && b.port == port; });
+}
+
+}  // namespace
+
+std::optional<BackendId> backend_of(const RouterPlan& plan, const kernel::Flow& flow) {
+  auto frontend =
+      plan.frontends.find({flow.original.destination, flow.original.protocol, flow.original.destination_port});
+  if (frontend == plan.frontends.end()) return std::nullopt;
+  if (!has_backend(frontend->second, flow.reply.source, flow.reply.source_port)) return std::nullopt;
+  return BackendId{frontend->first, flow.reply.source, flow.reply.source_port};
+}
+
+bool is_stale(const RouterPlan& plan, const kernel::Flow& flow) {
+  uint8_t protocol = flow.original.protocol;
+  if (protocol != kTcp && protocol != kUdp && protocol != kSctp) return false;
+  const Address& address = flow.original.destination;
+  bool own = std::any_of(plan.own.begin(), plan.own.end(), [&](const Prefix& p) { return p.contains(address); });
+  return own && !backend_of(plan, flow);
+}
+
+bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to) {
+  if (from.frontends.size() != to.frontends.size()) return true;
+  auto other = to.frontends.begin();
+  for (const auto& [key, frontend] : from.frontends) {
+    if (other->first != key) return true;
+    for (const auto& b : frontend.backends)
+      if (!has_backend(other->second, b.address, b.port)) return true;
+    ++other;
+  }
+  return false;
+}
+
+}  // namespace fairlead::lb

@@ -1,0 +1,19 @@
+// Which tracked connections belong to which backend, and which must go. Pure.
+#pragma once
+
+#include <optional>
+
+#include "kernel/conntrack.h"
+#include "lb/balancer.h"
+
+namespace fairlead::lb {
+
+// The backend a flow was balanced to, if it is one of the plan's.
+std::optional<BackendId> backend_of(const RouterPlan& plan, const kernel::Flow& flow);
+// The flow came to an address of ours (RouterPlan::own) and is not on a backend the plan has: its backend or frontend
+// is gone, or the frontend is younger than the flow.
+bool is_stale(const RouterPlan& plan, const kernel::Flow& flow);
+// Whether the step from one plan to the next can leave stale flows: a backend or a frontend went, or a frontend came.
+bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to);
+
+}  // namespace fairlead::lb
