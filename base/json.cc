@@ -64,6 +64,9 @@ Result<Json> parse_json(std::string_view text, std::string_view source, JsonLimi
   if (text.size() > limits.bytes)
     return fail(place + ": longer than the limit of " + std::to_string(limits.bytes) + " bytes");
   if (text.substr(0, 3) == "\xef\xbb\xbf") return fail(place + ": starts with a byte order mark; remove it");
+  // The library takes a NUL byte for the end of the text and would not look at what follows.
+  if (auto nul = text.find('\0'); nul != text.npos)
+    return fail(place + ": not valid JSON: a NUL byte at offset " + std::to_string(nul));
   Guard guard(limits.depth);
   bool good = false;
   try {

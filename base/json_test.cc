@@ -20,6 +20,7 @@ TEST(Json, RefusesDepthSizeMarksAndGarbage) {
   EXPECT_NE(error_of(std::string(100000, '[')).find("nested deeper than 32"), std::string::npos);
   EXPECT_NE(error_of("\"" + std::string(2 << 20, 'x') + "\"").find("longer than the limit"), std::string::npos);
   EXPECT_NE(error_of("\xef\xbb\xbf{}").find("byte order mark"), std::string::npos);
+  EXPECT_NE(error_of(std::string_view("{}\0x", 4)).find("NUL"), std::string::npos);
   for (const char* bad : {"", "{", "{}x", "{'a':1}", "{\"a\":01}", "nul", "\"\\ud800\"", "\"\xff\""})
     EXPECT_NE(error_of(bad).find("doc.json: not valid JSON"), std::string::npos) << bad;
 }
