@@ -4,9 +4,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -34,6 +34,18 @@ Result<Pipe> open_pipe() {
   if (::pipe2(fds, O_CLOEXEC) != 0) return fail_errno("make", "a pipe");
   return Pipe{Fd(fds[0]), Fd(fds[1])};
 }
+
+// A plugin need not read its stdin; writing to it then must be an error, not our death.
+class NoSigpipe {
+ public:
+  NoSigpipe() : before_(::signal(SIGPIPE, SIG_IGN)) {}
+  ~NoSigpipe() { ::signal(SIGPIPE, before_); }
+  NoSigpipe(const NoSigpipe&) = delete;
+  NoSigpipe& operator=(const NoSigpipe&) = delete;
+
+ private:
+  sighandler_t before_;
+};
 
 // Shared with the child until it execs (CLONE_VFORK), so everything is prepared beforehand.
 struct Start {
@@ -90,7 +102,8 @@ class Conversation {
   Conversation(pid_t pid, Fd in, Fd out, Fd err, std::string_view text, const DelegateLimits& limits)
       : pid_(pid), in_(std::move(in)), out_(std::move(out)), err_(std::move(err)), text_(text), limits_(limits) {
     for (const Fd* fd : {&in_, &out_, &err_}) ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
-    pidfd_ = Fd(::pidfd_open(pid, 0));
+    // Not glibc's wrapper: 2.36 declares it without extern "C".
+    pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   }
   // Killed and waited for on every way out.
   ~Conversation() {
@@ -124,7 +137,6 @@ class Conversation {
   void feed() {
     ssize_t n = ::write(in_.get(), text_.data(), text_.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    // EPIPE: a plugin need not read its stdin.
     if (n > 0) text_.remove_prefix(static_cast<size_t>(n));
     if (n < 0 || text_.empty()) in_.reset();
   }
@@ -180,6 +192,7 @@ Result<Output> converse(const std::string& path, const Request& request, std::st
   std::string name = path;
   char* argv[] = {name.data(), nullptr};
 
+  NoSigpipe no_sigpipe;
   FL_TRY(Pipe in, open_pipe());
   FL_TRY(Pipe out, open_pipe());
   FL_TRY(Pipe err, open_pipe());
