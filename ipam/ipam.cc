@@ -81,6 +81,7 @@ Result<std::vector<std::vector<Address>>> choices_for(const IpamRequest& request
     FL_TRY(auto leased, store.leased());
     taken.insert(leased.begin(), leased.end());
   }
+  auto cursors = store.cursors(request.sets.size());
   std::vector<std::vector<Address>> choices;
   for (size_t i = 0; i < request.sets.size(); i++) {
     if (wanted[i]) {
@@ -88,7 +89,7 @@ Result<std::vector<std::vector<Address>>> choices_for(const IpamRequest& request
     } else {
       std::function<bool(const Address&)> is_taken;
       if (list) is_taken = [&](const Address& a) { return taken.count(a) != 0; };
-      choices.push_back(request.sets[i].candidates(store.cursor(i), kWindow, is_taken));
+      choices.push_back(request.sets[i].candidates(cursors[i], kWindow, is_taken));
     }
   }
   return choices;
@@ -97,11 +98,13 @@ Result<std::vector<std::vector<Address>>> choices_for(const IpamRequest& request
 std::vector<Granted> grant(const IpamRequest& request, const LeaseStore& store, const std::vector<Address>& addresses,
                            const std::vector<std::optional<Address>>& wanted) {
   std::vector<Granted> granted;
+  std::vector<std::optional<Address>> cursors(addresses.size());
   for (size_t i = 0; i < addresses.size(); i++) {
     const Range* range = request.sets[i].range_of(addresses[i]);
     granted.push_back({Prefix{addresses[i], range->subnet.length}, range->gateway});
-    if (!wanted[i]) store.set_cursor(i, addresses[i]);
+    if (!wanted[i]) cursors[i] = addresses[i];
   }
+  store.set_cursors(cursors);
   return granted;
 }
 

@@ -275,23 +275,28 @@ Result<std::optional<Owner>> LeaseStore::holder(const Address& address) const {
   return std::optional<Owner>(std::move(owner));
 }
 
-std::optional<Address> LeaseStore::cursor(size_t set) const {
+std::vector<std::optional<Address>> LeaseStore::cursors(size_t n) const {
+  std::vector<std::optional<Address>> found(n);
   Fd fd(::open((owners_ + "/.cursor").c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, kCursorWidth> text{};
-  if (!fd || ::pread(fd.get(), text.data(), text.size(), static_cast<off_t>(set * kCursorWidth)) != kCursorWidth)
-    return std::nullopt;
-  std::string_view view(text.data(), text.size());
-  auto address = Address::parse(view.substr(0, view.find(' ')));
-  return address ? std::optional<Address>(*address) : std::nullopt;
+  std::string text(n * kCursorWidth, ' ');
+  if (!fd || ::pread(fd.get(), text.data(), text.size(), 0) < 0) return found;
+  for (size_t i = 0; i < n; i++) {
+    auto line = std::string_view(text).substr(i * kCursorWidth, kCursorWidth);
+    if (auto address = Address::parse(line.substr(0, line.find(' ')))) found[i] = *address;
+  }
+  return found;
 }
 
-void LeaseStore::set_cursor(size_t set, const Address& address) const {
+void LeaseStore::set_cursors(const std::vector<std::optional<Address>>& addresses) const {
   Fd fd(::open((owners_ + "/.cursor").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kMode));
-  std::string text = address.to_string();
-  text.resize(kCursorWidth - 1, ' ');
-  text += '\n';
-  // A lost or torn hint costs the next claim some tries.
-  if (fd && ::pwrite(fd.get(), text.data(), text.size(), static_cast<off_t>(set * kCursorWidth)) < 0) return;
+  for (size_t i = 0; fd && i < addresses.size(); i++) {
+    if (!addresses[i]) continue;
+    std::string line = addresses[i]->to_string();
+    line.resize(kCursorWidth - 1, ' ');
+    line += '\n';
+    // In place and without a lock: a lost or torn hint costs the next claim some tries.
+    if (::pwrite(fd.get(), line.data(), line.size(), static_cast<off_t>(i * kCursorWidth)) < 0) return;
+  }
 }
 
 }  // namespace fairlead::ipam

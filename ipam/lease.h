@@ -64,16 +64,16 @@ class LeaseStore {
   // files of killed writers. Goes on after errors; returns the first.
   Result<void> collect(const std::function<bool(const Owner&)>& keep, int64_t min_age_ms);
 
-  // The address given last from range set number `set`: a hint, wrong at worst.
-  std::optional<Address> cursor(size_t set) const;
-  void set_cursor(size_t set, const Address& address) const;
+  // The address given last from each of the first n range sets: a hint, missing or wrong at worst.
+  std::vector<std::optional<Address>> cursors(size_t n) const;
+  // Those without a value stay as they are.
+  void set_cursors(const std::vector<std::optional<Address>>& addresses) const;
 
   const std::string& lease_folder() const { return leases_; }
   // Makes the folders when they are missing.
   Result<void> prepare() const;
 
  private:
-  struct Inode;
   std::string lease_path(const Address& address) const { return leases_ + "/" + address.to_string(); }
   std::string owner_path(std::string_view container, std::string_view ifname) const;
   Result<Fd> create_owner(const std::string& path, const std::string& text, bool* exists);
