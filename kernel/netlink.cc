@@ -109,7 +109,8 @@ Result<void> NetlinkSocket::send(const Batch& batch, uint32_t first_sequence) {
     header->nlmsg_seq = first_sequence + static_cast<uint32_t>(i);
     header->nlmsg_pid = 0;
     header->nlmsg_flags |= NLM_F_REQUEST;
-    if (!(header->nlmsg_flags & NLM_F_DUMP)) header->nlmsg_flags |= NLM_F_ACK;
+    // Both bits: each alone means something else in other requests (NLM_F_REPLACE, NLM_F_EXCL).
+    if ((header->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) header->nlmsg_flags |= NLM_F_ACK;
     buffer.append(reinterpret_cast<const char*>(header), header->nlmsg_len);
     buffer.append(NLMSG_ALIGN(header->nlmsg_len) - header->nlmsg_len, '\0');
   }

@@ -181,6 +181,8 @@ Batch router_side(const Attachment& a, uint32_t host_index) {
 Batch container_side(const Attachment& a, uint32_t index, const Mac& gateway) {
   Batch batch;
   batch.push_back(kernel::set_link({.index = 1, .up = true}));  // lo is number 1 in every namespace
+  // The host end has it from its router's defaults.
+  if (has_v6(a)) batch.push_back(kernel::set_link({.index = index, .no_link_local = true}));
   for (const auto& address : a.addresses) batch.push_back(kernel::set_address(index, Prefix{address, address.bits()}));
   batch.push_back(kernel::set_link({.index = index, .up = true}));
   for (const auto& address : a.gateways) batch.push_back(kernel::set_neighbour(index, address, gateway));
