@@ -6,6 +6,7 @@
 // and, for dual stack, FLOOR_IP6 FLOOR_GW6. Standard input is read and ignored, a result is printed.
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -74,6 +75,13 @@ void enter(const char* netns) {
 
 size_t width(int family) { return family == AF_INET ? 4 : 16; }
 
+// One queue, as the kernel would use anyway; left to itself it makes one per CPU, switches the others off again and
+// waits for an RCU grace period at each end (veth_init_queues).
+void one_queue(Requests* r) {
+  attribute_u32(r, IFLA_NUM_TX_QUEUES, 1);
+  attribute_u32(r, IFLA_NUM_RX_QUEUES, 1);
+}
+
 void add_veth(Requests* r, const Attachment* a, int container_fd) {
   auto* link = request<ifinfomsg>(r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   link->ifi_index = static_cast<int>(a->host_index);
@@ -81,6 +89,7 @@ void add_veth(Requests* r, const Attachment* a, int container_fd) {
   attribute_text(r, IFLA_IFNAME, a->host_ifname);
   attribute(r, IFLA_ADDRESS, kGatewayMac, 6);
   attribute_u32(r, IFLA_MTU, kMtu);
+  one_queue(r);
   rtattr* info = nest(r, IFLA_LINKINFO);
   attribute_text(r, IFLA_INFO_KIND, "veth");
   rtattr* data = nest(r, IFLA_INFO_DATA);
@@ -91,6 +100,7 @@ void add_veth(Requests* r, const Attachment* a, int container_fd) {
   attribute(r, IFLA_ADDRESS, a->mac, 6);
   attribute_u32(r, IFLA_MTU, kMtu);
   attribute_u32(r, IFLA_NET_NS_FD, static_cast<uint32_t>(container_fd));
+  one_queue(r);
   close_nest(r, peer);
   close_nest(r, data);
   close_nest(r, info);
@@ -104,16 +114,24 @@ void link_up(Requests* r, uint32_t index) {
   close_request(r);
 }
 
-// No fe80:: address. The kernel takes this neither while a link is made (EAFNOSUPPORT) nor, in one request with
-// IFF_UP, in time: it brings the link up first (do_setlink). The router's links get it from its namespace's default.
-void no_link_local(Requests* r, uint32_t index) {
+// No ICMP redirects and no fe80:: address, without a file of /proc/sys. The kernel takes neither while a link is made
+// (EAFNOSUPPORT) nor, in one request with IFF_UP, in time: it brings the link up first (do_setlink). The router's
+// links get theirs from its namespace's defaults.
+void harden(Requests* r, uint32_t index, bool v6) {
   auto* link = request<ifinfomsg>(r, RTM_NEWLINK, 0);
   link->ifi_index = static_cast<int>(index);
   rtattr* families = nest(r, IFLA_AF_SPEC);
-  rtattr* inet6 = nest(r, AF_INET6);
-  unsigned char none = IN6_ADDR_GEN_MODE_NONE;
-  attribute(r, IFLA_INET6_ADDR_GEN_MODE, &none, 1);
-  close_nest(r, inet6);
+  rtattr* inet = nest(r, AF_INET);
+  rtattr* settings = nest(r, IFLA_INET_CONF);
+  attribute_u32(r, IPV4_DEVCONF_ACCEPT_REDIRECTS, 0);
+  close_nest(r, settings);
+  close_nest(r, inet);
+  if (v6) {
+    rtattr* inet6 = nest(r, AF_INET6);
+    unsigned char none = IN6_ADDR_GEN_MODE_NONE;
+    attribute(r, IFLA_INET6_ADDR_GEN_MODE, &none, 1);
+    close_nest(r, inet6);
+  }
   close_nest(r, families);
   close_request(r);
 }
@@ -213,7 +231,7 @@ void in_router(const Attachment* a, int container_fd) {
 void in_container(const Attachment* a, int container_fd) {
   Requests r;
   link_up(&r, 1);
-  no_link_local(&r, a->index);
+  harden(&r, a->index, a->ip6);
   link_up(&r, a->index);
   for (int i = 0; i < (a->ip6 ? 2 : 1); ++i) {
     int family = i ? AF_INET6 : AF_INET;
@@ -222,8 +240,13 @@ void in_container(const Attachment* a, int container_fd) {
     add_route(&r, family, a->index, nullptr, a->gateway[i]);
   }
   if (setns(container_fd, CLONE_NEWNET) != 0) fail(a->netns, errno);
+  if (a->ip6) {
+    write_sysctl(a->ifname, "accept_ra", "0");
+    write_sysctl(a->ifname, "accept_redirects", "0");
+  } else {
+    write_sysctl(a->ifname, "disable_ipv6", "1");
+  }
   if (int error = run(&r)) fail("requests in the container", error);
-  write_sysctl(a->ifname, "accept_ra", "0");
 }
 
 void add(Attachment* a) {
@@ -234,8 +257,9 @@ void add(Attachment* a) {
   if (a->ip6) parse(AF_INET6, "FLOOR_GW6", a->gateway[1]);
   uint32_t chance[3];
   if (getrandom(chance, sizeof chance, 0) != sizeof chance) fail("getrandom", errno);
-  a->host_index = (1u << 24) | (chance[0] >> 8);
-  a->index = (1u << 24) | (chance[1] >> 8);
+  // Small numbers: the kernel keeps them in a radix tree, 6 bits a level, one node of 576 bytes each.
+  a->host_index = (1u << 17) | (chance[0] & 0x1ffff);
+  a->index = (1u << 5) | (chance[1] & 0x1f);
   a->mac[0] = 0x02;
   memcpy(a->mac + 2, &chance[2], 4);
 
