@@ -82,7 +82,8 @@ struct LinkAddress {
   Prefix prefix;
   bool tentative = false, permanent = true;
 };
-Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket);
+// index != 0: of that link only (filtered by the kernel)
+Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket, uint32_t index = 0);
 // tables: every table unless table != 0
 Result<std::vector<Route>> dump_routes(NetlinkSocket& socket, uint32_t table = 254);
 struct Neighbour {
@@ -91,6 +92,6 @@ struct Neighbour {
   Mac mac;
   bool permanent = false;
 };
-Result<std::vector<Neighbour>> dump_neighbours(NetlinkSocket& socket);
+Result<std::vector<Neighbour>> dump_neighbours(NetlinkSocket& socket, uint32_t index = 0);
 
 }  // namespace fairlead::kernel

@@ -68,10 +68,12 @@ Result<std::optional<Link>> find_link(NetlinkSocket& socket, const std::string& 
   return link;
 }
 
-Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket) {
+Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket, uint32_t index) {
   std::vector<LinkAddress> addresses;
   Message m(RTM_GETADDR, 0, "list addresses");
-  m.header(ifaddrmsg{});
+  ifaddrmsg filter{};
+  filter.ifa_index = index;  // honoured under NETLINK_GET_STRICT_CHK (inet_valid_dump_ifaddr_req)
+  m.header(filter);
   FL_CHECK(socket.dump(
       std::move(m),
       [&](const nlmsghdr& message) {
@@ -79,6 +81,7 @@ Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket) {
         const auto* header = static_cast<const ifaddrmsg*>(NLMSG_DATA(&message));
         Attributes a(message, sizeof *header);
         // IFA_LOCAL is the own end of a point-to-point address; IPv6 has IFA_ADDRESS only.
+        if (index && header->ifa_index != index) return;
         auto address = read_address(header->ifa_family, a.bytes(a.has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS));
         if (!address) return;
         uint32_t flags = a.u32(IFA_FLAGS, header->ifa_flags);
@@ -130,16 +133,18 @@ Result<std::vector<Route>> dump_routes(NetlinkSocket& socket, uint32_t table) {
   return routes;
 }
 
-Result<std::vector<Neighbour>> dump_neighbours(NetlinkSocket& socket) {
+Result<std::vector<Neighbour>> dump_neighbours(NetlinkSocket& socket, uint32_t index) {
   std::vector<Neighbour> neighbours;
   Message m(RTM_GETNEIGH, 0, "list neighbours");
   m.header(ndmsg{});
+  if (index) m.put_u32(NDA_IFINDEX, index);
   FL_CHECK(socket.dump(
       std::move(m),
       [&](const nlmsghdr& message) {
         const auto* header = static_cast<const ndmsg*>(NLMSG_DATA(&message));
         if (message.nlmsg_type != RTM_NEWNEIGH || !is_ip(header->ndm_family)) return;
         Attributes a(message, sizeof *header);
+        if (index && static_cast<uint32_t>(header->ndm_ifindex) != index) return;
         auto address = read_address(header->ndm_family, a.bytes(NDA_DST));
         if (!address) return;
         neighbours.push_back({static_cast<uint32_t>(header->ndm_ifindex), *address, read_mac(a.bytes(NDA_LLADDR)),
