@@ -60,10 +60,15 @@ class Reader {
     uint64_t before = state_.digest;
     return socket_.dump(request(NFT_MSG_GETSET, table_, "list sets"), [&](const nlmsghdr& message) {
       Attributes a(message, sizeof(nfgenmsg));
-      if (a.text(NFTA_SET_TABLE) != table_ || (ntohl(a.u32(NFTA_SET_FLAGS)) & NFT_SET_ANONYMOUS)) return;
-      state_.sets.push_back(a.text(NFTA_SET_NAME));
+      const uint32_t flags = ntohl(a.u32(NFTA_SET_FLAGS));
+      if (a.text(NFTA_SET_TABLE) != table_ || (flags & NFT_SET_ANONYMOUS)) return;
+      (flags & NFT_SET_MAP ? state_.maps : state_.sets).push_back(a.text(NFTA_SET_NAME));
       state_.digest += digest_of(a, {NFTA_SET_NAME, NFTA_SET_HANDLE, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN});
-    }, [&] { state_.sets.clear(); state_.digest = before; });
+    }, [&] {
+      state_.sets.clear();
+      state_.maps.clear();
+      state_.digest = before;
+    });
   }
 
   Result<void> elements(const std::string& set) {
@@ -99,6 +104,7 @@ Result<NftTableState> read_nft_table(NetlinkSocket& socket, const std::string& t
   FL_CHECK(reader.rules());
   FL_CHECK(reader.sets());
   std::vector<std::string> present = reader.state().sets;
+  present.insert(present.end(), reader.state().maps.begin(), reader.state().maps.end());
   for (const auto& set : fixed_sets)
     for (const auto& name : present)
       if (name == set) FL_CHECK(reader.elements(set));

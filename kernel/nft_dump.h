@@ -14,7 +14,7 @@ namespace fairlead::kernel {
 struct NftTableState {
   bool exists = false;
   std::vector<std::string> chains;
-  std::vector<std::string> sets;  // named sets and maps, without anonymous ones
+  std::vector<std::string> sets, maps;  // named ones; anonymous sets belong to their rules
   // Chains with hook, priority and policy; rules with handles, in order; sets; elements of fixed_sets in any order.
   // Contents of other sets, counters and use counts are left out.
   uint64_t digest = 0;

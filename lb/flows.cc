@@ -40,4 +40,34 @@ bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to) {
   return false;
 }
 
+namespace {
+
+const HostPort* published(const HostPlan& plan, const kernel::FlowTuple& to) {
+  for (const Address& host_ip : {to.destination, Address()}) {
+    auto found = plan.ports.find({to.destination.family(), host_ip, to.protocol, to.destination_port});
+    if (found != plan.ports.end()) return &found->second;
+  }
+  return nullptr;
+}
+
+// Uplink addresses of all routers (state/records.h, Router).
+bool is_uplink(const Address& a) {
+  static const Prefix uplinks[] = {*Prefix::parse("169.254.64.0/18"), *Prefix::parse("fd57:64::/32")};
+  return uplinks[0].contains(a) || uplinks[1].contains(a);
+}
+
+}  // namespace
+
+bool is_stale_on_host(const HostPlan& before, const HostPlan& now, const std::set<Address>& local,
+                      const kernel::Flow& flow) {
+  uint8_t protocol = flow.original.protocol;
+  if (protocol != kTcp && protocol != kUdp && protocol != kSctp) return false;
+  const HostPort* port = published(now, flow.original);
+  const bool translated = flow.reply.source != flow.original.destination;
+  if (translated)
+    return is_uplink(flow.reply.source) &&
+           (!port || port->router != flow.reply.source || port->router_port != flow.reply.source_port);
+  return protocol == kUdp && port && !published(before, flow.original) && local.count(flow.original.destination) > 0;
+}
+
 }  // namespace fairlead::lb

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 
 #include "kernel/conntrack.h"
 #include "lb/balancer.h"
@@ -15,5 +16,9 @@ std::optional<BackendId> backend_of(const RouterPlan& plan, const kernel::Flow& 
 bool is_stale(const RouterPlan& plan, const kernel::Flow& flow);
 // Whether the step from one plan to the next can leave stale flows: a backend or a frontend went, or a frontend came.
 bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to);
+
+// The same on the host. Stale are flows that were translated to a router's uplink address and no published port leads
+// there any more, and UDP flows to a port of this machine that has been published since (`before` lacks it).
+bool is_stale_on_host(const HostPlan& before, const HostPlan& now, const std::set<Address>& local, const kernel::Flow& flow);
 
 }  // namespace fairlead::lb

@@ -14,9 +14,9 @@ namespace {
 
 constexpr int kTries = 3;
 
-std::vector<std::string> static_set_names() {
+std::vector<std::string> fixed_sets(const NftTable& table) {
   std::vector<std::string> names;
-  for (const auto& [name, definition] : nft_static_sets()) names.push_back(name);
+  for (const auto& [name, definition] : table.sets) names.push_back(name);
   return names;
 }
 
@@ -37,7 +37,7 @@ Result<void> NftTableKeeper::write(const NftTable& wanted) {
   }
   FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, {}));
   if (!state.exists) return session_.run(nft_transaction(nullptr, wanted));
-  if (session_.run(nft_transaction(nullptr, wanted, {state.chains, state.sets}))) return {};
+  if (session_.run(nft_transaction(nullptr, wanted, {state.chains, state.sets, state.maps}))) return {};
   return session_.run(nft_replacement(wanted));
 }
 
@@ -49,7 +49,7 @@ Result<void> NftTableKeeper::apply(NftTable wanted) {
       applied_.reset();
       return fail(written.error());
     }
-    FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, static_set_names()));
+    FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(wanted)));
     FL_TRY(generation_, session_.generation());
     digest_ = state.digest;
     // Otherwise somebody else's transaction came between, and what was read may not be what was written.
@@ -64,7 +64,7 @@ Result<bool> NftTableKeeper::drifted() {
   if (!applied_) return true;
   FL_TRY(uint32_t now, session_.generation());
   if (now == generation_) return false;
-  FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, static_set_names()));
+  FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(*applied_)));
   if (state.exists && state.digest == digest_) {
     generation_ = now;
     return false;

@@ -1,6 +1,8 @@
 #include "lb/nft_table.h"
 
-#include <cstdio>
+#include <sys/socket.h>
+
+#include <algorithm>
 
 #include "lb/schedule.h"
 
@@ -127,18 +129,6 @@ void add_hairpin(NftTable& table, const RouterPlan& plan) {
 
 }  // namespace
 
-const std::map<std::string, std::string>& nft_static_sets() {
-  static const std::map<std::string, std::string> sets = {
-      {"service4", "map %s { type ipv4_addr . inet_proto . inet_service : verdict; }"},
-      {"service6", "map %s { type ipv6_addr . inet_proto . inet_service : verdict; }"},
-      {"refused4", "set %s { type ipv4_addr . inet_proto . inet_service; }"},
-      {"refused6", "set %s { type ipv6_addr . inet_proto . inet_service; }"},
-      {"hairpin4", "set %s { type ipv4_addr . ipv4_addr; }"},
-      {"hairpin6", "set %s { type ipv6_addr . ipv6_addr; }"},
-  };
-  return sets;
-}
-
 bool follows_load(const std::string& scheduler) { return scheduler == "lc" || scheduler == "wlc"; }
 
 std::string nft_problem(const Frontend& f) {
@@ -149,13 +139,18 @@ std::string nft_problem(const Frontend& f) {
 
 NftTable nft_hairpin_table(const RouterPlan& plan) {
   NftTable table;
-  for (const auto& [name, definition] : nft_static_sets()) table.elements[name];
+  table.sets = {{"hairpin4", "set { type ipv4_addr . ipv4_addr; }"}, {"hairpin6", "set { type ipv6_addr . ipv6_addr; }"}};
   add_hairpin(table, plan);
   return table;
 }
 
 NftTable nft_table(const RouterPlan& plan, const LoadSlots& load) {
   NftTable table = nft_hairpin_table(plan);
+  for (const char* v : {"4", "6"}) {
+    std::string key = std::string("ipv") + v + "_addr . inet_proto . inet_service";
+    table.sets[std::string("service") + v] = "map { type " + key + " : verdict; }";
+    table.sets[std::string("refused") + v] = "set { type " + key + "; }";
+  }
   std::vector<std::string> balance = {"ip daddr . meta l4proto . th dport vmap @service4",
                                       "ip6 daddr . meta l4proto . th dport vmap @service6"};
   for (const char* hook : {"prerouting", "output"}) {
@@ -179,6 +174,30 @@ NftTable nft_table(const RouterPlan& plan, const LoadSlots& load) {
     else
       add_plain(table, frontend, c);
     table.elements[std::string("service") + digit(key.address)].insert(key_text(key) + " : goto f_" + suffix(key));
+  }
+  return table;
+}
+
+NftTable nft_host_table(const HostPlan& plan) {
+  NftTable table;
+  for (const char* v : {"4", "6"}) {
+    std::string address = std::string("ipv") + v + "_addr", key = "inet_proto . inet_service", value = address + " . inet_service";
+    table.sets[std::string("port") + v] = "map { type " + key + " : " + value + "; }";
+    table.sets[std::string("address_port") + v] = "map { type " + address + " . " + key + " : " + value + "; }";
+  }
+  // Only what is meant for this machine: a port on any destination would catch forwarded traffic (CVE-2025-67499).
+  for (const char* hook : {"prerouting", "output"})
+    table.base[hook] = {std::string("type nat hook ") + hook + " priority -100; policy accept;",
+                        "fib daddr type local jump published"};
+  table.base["published"] = {"", "dnat ip to ip daddr . meta l4proto . th dport map @address_port4",
+                             "dnat ip6 to ip6 daddr . meta l4proto . th dport map @address_port6",
+                             "meta nfproto ipv4 dnat ip to meta l4proto . th dport map @port4",
+                             "meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @port6"};
+  for (const auto& [key, port] : plan.ports) {
+    std::string set = std::string(key.host_ip ? "address_port" : "port") + (key.family == AF_INET ? "4" : "6");
+    std::string element = std::string(protocol_name(key.protocol)) + " . " + std::to_string(key.port) + " : " +
+                          port.router.to_string() + " . " + std::to_string(port.router_port);
+    table.elements[set].insert(key.host_ip ? key.host_ip.to_string() + " . " + element : element);
   }
   return table;
 }

@@ -1,7 +1,7 @@
-// The nft balancer's table (inet fairlead_lb) of one router as a value, and the transaction that leads from one value
-// to the next. Pure: text of nft's language out, made from validated values only.
+// The table inet fairlead_lb of one namespace as a value, and the transaction that leads from one value to the next.
+// Pure: text of nft's language out, made from validated values only.
 //
-// How a new connection goes: service4/6 (address . protocol . port → goto chain) → the frontend's chain picks a slot
+// How a new connection goes in a router with the nft balancer: service4/6 (address . protocol . port → goto chain) → the frontend's chain picks a slot
 // (numgen counts connections, jhash hashes the client) → dnat. Established connections never come here (conntrack).
 // A frontend without usable backends is in refused4/6: input answers reset or port unreachable at once.
 #pragma once
@@ -21,13 +21,12 @@ struct NftTable {
   std::map<std::string, std::vector<std::string>> base;    // base and static chains: name → definition, rules
   std::map<std::string, std::vector<std::string>> chains;  // frontends' chains: name → rules
   std::map<std::string, std::string> affinity;             // dynamic maps: name → type of their key
-  // Named sets and maps with fixed contents: name → elements. A map's element is "key : verdict".
+  // Sets and maps whose contents are ours alone: name → "set" or "map" with its type; name → elements. A map's element
+  // is "key : value".
+  std::map<std::string, std::string> sets;
   std::map<std::string, std::set<std::string>> elements;
   friend bool operator==(const NftTable&, const NftTable&) = default;
 };
-
-// The sets and maps every table of ours has: name → definition.
-const std::map<std::string, std::string>& nft_static_sets();
 
 // "" when the nft balancer can do what the frontend asks for, otherwise what is wrong and what to do.
 std::string nft_problem(const Frontend& frontend);
@@ -38,13 +37,15 @@ using LoadSlots = std::map<FrontendKey, std::vector<uint32_t>>;
 NftTable nft_table(const RouterPlan& plan, const LoadSlots& slots = {});
 // What the ipvs balancer needs in nftables: hairpin only.
 NftTable nft_hairpin_table(const RouterPlan& plan);
+// The host's: published ports, for packets that arrive and for those of local processes.
+NftTable nft_host_table(const HostPlan& plan);
 
 bool follows_load(const std::string& scheduler);  // lc, wlc
 
-// What is in the kernel beyond `from`, by name (chains and dynamic maps of a table somebody else or an earlier process
+// What is in the kernel beyond `from`, by name (of a table somebody else or an earlier process
 // made); all of it goes unless `to` has it.
 struct NftLeftovers {
-  std::vector<std::string> chains, sets;
+  std::vector<std::string> chains, sets, maps;
 };
 // The text of the transaction; empty when there is nothing to do. from == nullptr: the contents of the table are
 // unknown; everything is written, entries of dynamic maps (clients' affinity) are kept.

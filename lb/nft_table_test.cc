@@ -34,7 +34,7 @@ TEST(NftTable, RoundRobinCountsConnections) {
                 "meta l4proto tcp dnat ip to numgen inc mod 2 map { 0 : 10.32.0.2 . 8080, 1 : 10.32.0.3 . 8080 }"}));
   EXPECT_TRUE(table.elements.at("service4").count("10.32.255.1 . tcp . 80 : goto " + kChain));
   EXPECT_TRUE(table.elements.at("hairpin4").count("10.32.0.2 . 10.32.0.2"));
-  EXPECT_TRUE(table.elements.at("refused4").empty());
+  EXPECT_TRUE(table.elements["refused4"].empty());
 }
 
 TEST(NftTable, LB03WeightsBecomeSlotsAndZeroNone) {
@@ -49,7 +49,7 @@ TEST(NftTable, LB26WithoutAUsableBackendTheFrontendIsRefused) {
   for (auto weights : {std::vector<uint32_t>{}, std::vector<uint32_t>{0, 0}}) {
     NftTable table = nft_table(one_service("rr", 0, weights));
     EXPECT_TRUE(table.chains.empty());
-    EXPECT_TRUE(table.elements.at("service4").empty());
+    EXPECT_TRUE(table.elements["service4"].empty());
     EXPECT_TRUE(table.elements.at("refused4").count("10.32.255.1 . tcp . 80"));
   }
 }
@@ -116,12 +116,13 @@ TEST(NftTransaction, FromNothingMakesWhatIsReferredToFirst) {
 
 TEST(NftTransaction, FromTheUnknownKeepsAffinityAndRemovesLeftovers) {
   NftTable to = nft_table(one_service("rr", 10));
-  NftLeftovers left{{"prerouting", "f_gone", "b_gone", kChain}, {"service4", "a_gone", "a_0a20ff01_tcp_80"}};
+  NftLeftovers left{{"prerouting", "f_gone", "b_gone", kChain}, {"old_set"}, {"service4", "a_gone", "a_0a20ff01_tcp_80"}};
   std::string text = nft_transaction(nullptr, to, left);
   EXPECT_TRUE(has(text, "flush map inet fairlead_lb service4"));
   EXPECT_TRUE(has(text, "delete chain inet fairlead_lb f_gone"));
   EXPECT_TRUE(has(text, "delete chain inet fairlead_lb b_gone"));
   EXPECT_TRUE(has(text, "delete map inet fairlead_lb a_gone"));
+  EXPECT_TRUE(has(text, "delete set inet fairlead_lb old_set"));
   EXPECT_FALSE(has(text, "delete chain inet fairlead_lb prerouting"));
   EXPECT_FALSE(has(text, "delete map inet fairlead_lb a_0a20ff01_tcp_80"));
   EXPECT_FALSE(has(text, "flush map inet fairlead_lb a_"));
@@ -141,7 +142,33 @@ TEST(NftTransaction, FromBalancingToHairpinOnlyRemovesTheOtherChains) {
   std::string text = nft_transaction(&from, to);
   for (const char* chain : {"prerouting", "output", "input", "refuse", kChain.c_str()})
     EXPECT_TRUE(has(text, std::string("delete chain inet fairlead_lb ") + chain)) << chain;
+  EXPECT_TRUE(has(text, "delete set inet fairlead_lb refused4"));
+  EXPECT_TRUE(has(text, "delete map inet fairlead_lb service6"));
   EXPECT_FALSE(has(text, "delete chain inet fairlead_lb postrouting"));
+}
+
+TEST(NftHostTable, LB39PublishedPortsAreLookedUpForLocalDestinationsOnly) {
+  HostPlan plan;
+  plan.ports[{AF_INET, {}, kTcp, 8000}] = {ip("169.254.64.3"), 8000};
+  plan.ports[{AF_INET6, {}, kUdp, 53}] = {ip("fd57:64:1::2"), 53};
+  plan.ports[{AF_INET, ip("192.0.2.1"), kTcp, 80}] = {ip("169.254.64.3"), 40080};
+  NftTable table = nft_host_table(plan);
+  EXPECT_TRUE(table.elements.at("port4").count("tcp . 8000 : 169.254.64.3 . 8000"));
+  EXPECT_TRUE(table.elements.at("port6").count("udp . 53 : fd57:64:1::2 . 53"));
+  EXPECT_TRUE(table.elements.at("address_port4").count("192.0.2.1 . tcp . 80 : 169.254.64.3 . 40080"));
+  for (const char* hook : {"prerouting", "output"})
+    EXPECT_EQ(table.base.at(hook)[1].find("fib daddr type local"), 0u);
+}
+
+TEST(NftHostTable, APortThatMovesIsReplacedInOneTransaction) {
+  HostPlan plan;
+  plan.ports[{AF_INET, {}, kTcp, 8000}] = {ip("169.254.64.3"), 8000};
+  NftTable from = nft_host_table(plan);
+  plan.ports[{AF_INET, {}, kTcp, 8000}] = {ip("169.254.64.5"), 8000};
+  std::string text = nft_transaction(&from, nft_host_table(plan));
+  EXPECT_EQ(text,
+            "delete element inet fairlead_lb port4 { tcp . 8000 }\n"
+            "add element inet fairlead_lb port4 { tcp . 8000 : 169.254.64.5 . 8000 }\n");
 }
 
 }  // namespace

@@ -40,10 +40,15 @@ class Writer {
 // Elements are deleted by their key.
 std::string key_of(const std::string& element) { return element.substr(0, element.find(" : ")); }
 
+const std::set<std::string>& elements_of(const NftTable* table, const std::string& set) {
+  static const std::set<std::string> none;
+  return table && table->elements.count(set) ? table->elements.at(set) : none;
+}
+
 void write_elements(Writer& w, const NftTable* from, const NftTable& to, bool additions) {
-  for (const auto& [set, wanted] : to.elements) {
-    static const std::set<std::string> none;
-    const auto& old = from && from->elements.count(set) ? from->elements.at(set) : none;
+  for (const auto& [set, definition] : to.sets) {
+    const auto& wanted = elements_of(&to, set);
+    const auto& old = elements_of(from, set);
     std::vector<std::string> list;
     const auto& source = additions ? wanted : old;
     const auto& other = additions ? old : wanted;
@@ -68,19 +73,33 @@ void write_chains(Writer& w, const NftTable* from, const NftTable& to) {
   }
 }
 
-void write_removals(Writer& w, const std::set<std::string>& chains, const std::set<std::string>& maps) {
+// What `to` does not have goes.
+void write_removals(Writer& w, const NftTable* from, const NftTable& to, const NftLeftovers& leftovers) {
+  std::set<std::string> chains(leftovers.chains.begin(), leftovers.chains.end());
+  std::map<std::string, std::string> sets;  // name → "set" or "map"
+  for (const auto& name : leftovers.sets) sets[name] = "set";
+  for (const auto& name : leftovers.maps) sets[name] = "map";
+  if (from) {
+    for (const auto& [name, rules] : from->chains) chains.insert(name);
+    for (const auto& [name, rules] : from->base) chains.insert(name);
+    for (const auto& [name, type] : from->affinity) sets[name] = "map";
+    for (const auto& [name, definition] : from->sets) sets[name] = definition.substr(0, 3);
+  }
+  for (const auto& [name, rules] : to.chains) chains.erase(name);
+  for (const auto& [name, rules] : to.base) chains.erase(name);
+  for (const auto& [name, type] : to.affinity) sets.erase(name);
+  for (const auto& [name, definition] : to.sets) sets.erase(name);
   for (const auto& chain : chains) w.line("flush chain " + kTable + " " + chain);
   for (const auto& chain : chains) w.line("delete chain " + kTable + " " + chain);
-  for (const auto& map : maps) w.line("delete map " + kTable + " " + map);
+  for (const auto& [name, kind] : sets) w.line("delete " + kind + " " + kTable + " " + name);
 }
 
 void write_frame(Writer& w, const NftTable& to) {
   w.line("add table " + kTable);
-  for (const auto& [name, definition] : nft_static_sets()) {
-    std::string text = definition;
-    text.replace(text.find("%s"), 2, kTable + " " + name);
-    w.line("add " + text);
-    w.line("flush " + text.substr(0, 3) + " " + kTable + " " + name);
+  for (const auto& [name, definition] : to.sets) {
+    std::string kind = definition.substr(0, 3);  // "set" or "map"
+    w.line("add " + kind + " " + kTable + " " + name + definition.substr(3));
+    w.line("flush " + kind + " " + kTable + " " + name);
   }
   for (const auto& [name, chain] : to.base) w.base_chain(name, chain);
   for (const auto& [name, chain] : to.base) {
@@ -95,7 +114,7 @@ std::string nft_transaction(const NftTable* from, const NftTable& to, const NftL
   std::string text;
   if (from && *from == to) return text;
   // Base chains differ only when the network's gateway does or the balancer changes: then everything is written.
-  const bool whole = !from || from->base != to.base;
+  const bool whole = !from || from->base != to.base || from->sets != to.sets;
   Writer w(&text);
   if (whole) write_frame(w, to);
   const NftTable* known = whole ? nullptr : from;
@@ -104,19 +123,7 @@ std::string nft_transaction(const NftTable* from, const NftTable& to, const NftL
     if (!known || !known->affinity.count(name)) w.affinity_map(name, type);
   write_chains(w, known, to);
   write_elements(w, known, to, true);
-
-  std::set<std::string> chains(leftovers.chains.begin(), leftovers.chains.end());
-  std::set<std::string> maps(leftovers.sets.begin(), leftovers.sets.end());
-  if (from) {
-    for (const auto& [name, rules] : from->chains) chains.insert(name);
-    for (const auto& [name, rules] : from->base) chains.insert(name);
-    for (const auto& [name, type] : from->affinity) maps.insert(name);
-  }
-  for (const auto& [name, rules] : to.chains) chains.erase(name);
-  for (const auto& [name, rules] : to.base) chains.erase(name);
-  for (const auto& [name, type] : to.affinity) maps.erase(name);
-  for (const auto& [name, definition] : nft_static_sets()) maps.erase(name);
-  write_removals(w, chains, maps);
+  write_removals(w, from, to, leftovers);
   return text;
 }
 

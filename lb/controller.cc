@@ -1,0 +1,204 @@
+#include "lb/controller.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "base/log.h"
+
+namespace fairlead::lb {
+namespace {
+
+constexpr unsigned kRepairTicks = 1000 / kTickMs;    // a repair every second
+constexpr unsigned kRescanTicks = 30000 / kTickMs;   // the safety net below inotify
+
+int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Controller::Controller(const Paths& paths, BalancerKind kind)
+    : paths_(paths), kind_(kind), report_(std::make_shared<Report>()) {}
+
+Result<void> Controller::start() {
+  FL_TRY(view_, StateView::open(paths_));
+  FL_TRY(host_, HostControl::open());
+  update();
+  return {};
+}
+
+void Controller::on_documents() {
+  auto changes = view_->refresh();
+  set_error("state directory", changes ? std::nullopt : std::optional<Error>(changes.error()));
+  if (changes && changes->any()) update();
+}
+
+void Controller::on_tick() {
+  ticks_++;
+  if (ticks_ % kRescanTicks == 0) {
+    auto changes = view_->rescan();
+    if (changes && changes->any()) update();
+  }
+  look_at_drains();
+  for (auto& [network, router] : routers_)
+    if (auto followed = router->follow_load(); !followed) log_debug("network " + network + ": " + followed.error().message);
+  if (ticks_ % kRepairTicks == 0) repair();
+}
+
+Plan Controller::make() {
+  const int64_t now = now_ms();
+  Documents documents{view_->networks(), view_->services(), view_->endpoints(), view_->routers()};
+  auto standing = [&](const Service& service, const Endpoint& endpoint, uint8_t) {
+    if (endpoint.state != "stopping") return Standing::kServing;
+    return drains_.standing({service.network, service.name, endpoint.key()}, now, service.drain_ms);
+  };
+  drains_.begin_round();
+  Incumbents claimed;
+  Plan plan = make_plan(documents, standing, incumbents_, &claimed);
+  drains_.end_round();
+  incumbents_ = std::move(claimed);
+  return plan;
+}
+
+void Controller::update() {
+  plan_ = make();
+  std::erase_if(routers_, [&](const auto& entry) { return !plan_.routers.count(entry.first); });
+  std::erase_if(applied_, [&](const auto& entry) { return !plan_.routers.count(entry.first); });
+  std::erase_if(refusals_, [&](const auto& entry) { return !plan_.routers.count(entry.first); });
+  for (const auto& [network, plan] : plan_.routers) apply_router(plan);
+  auto host = host_->apply(plan_.host);
+  set_error("published ports", host ? std::nullopt : std::optional<Error>(host.error()));
+  publish();
+}
+
+void Controller::apply_router(const RouterPlan& plan) {
+  const std::string& network = plan.network;
+  auto& router = routers_[network];
+  if (!router || router->replaced()) {
+    router.reset();
+    applied_.erase(network);
+    auto opened = RouterControl::open(plan.netns, kind_);
+    if (!opened && opened.error().sys == ENOENT) return;  // the agent is about to make it; a tick will try again
+    set_error("network " + network, opened ? std::nullopt : std::optional<Error>(opened.error()));
+    if (!opened) return;
+    router = std::move(*opened);
+  }
+  auto before = applied_.find(network);
+  if (before != applied_.end() && before->second == plan) return;
+  auto refused = router->apply(plan);
+  applies_++;
+  set_error("network " + network, refused ? std::nullopt : std::optional<Error>(refused.error()));
+  if (!refused) {
+    applied_.erase(network);
+    return;
+  }
+  applied_[network] = plan;
+  refusals_[network] = std::move(*refused);
+}
+
+void Controller::repair() {
+  bool again = has_errors();
+  for (auto& [network, router] : routers_) {
+    if (!router || router->replaced()) {
+      again = true;
+      continue;
+    }
+    auto repaired = router->repair();
+    if (!repaired) {
+      applied_.erase(network);
+      again = true;
+      continue;
+    }
+    for (const auto& what : *repaired) {
+      repairs_[what]++;
+      log_warning("network " + network + ": somebody had changed " + what + "; restored");
+    }
+  }
+  auto repaired = host_->repair();
+  set_error("published ports", repaired ? std::nullopt : std::optional<Error>(repaired.error()));
+  if (repaired)
+    for (const auto& what : *repaired) {
+      repairs_[what]++;
+      log_warning("somebody had changed " + what + "; restored");
+    }
+  if (again) update();
+  publish();
+}
+
+void Controller::look_at_drains() {
+  auto draining = drains_.draining();
+  if (draining.empty()) return;
+  bool change = drains_.expired(now_ms());
+  for (auto& [network, router] : routers_) {
+    std::set<BackendName> idle;
+    for (const auto& name : draining)
+      if (std::get<0>(name) == network) idle.insert(name);
+    if (idle.empty() || !router) continue;
+    auto counts = router->connections();
+    if (!counts) continue;
+    for (const auto& [key, frontend] : plan_.routers[network].frontends)
+      for (const auto& b : frontend.backends)
+        if (counts->count({key, b.address, b.port})) idle.erase({network, frontend.service, b.endpoint});
+    for (const auto& name : idle) drains_.finish(name);
+    change = change || !idle.empty();
+  }
+  if (change) update();
+}
+
+void Controller::set_error(const std::string& object, const std::optional<Error>& error) {
+  if (!error) {
+    if (errors_.erase(object)) log_info(object + ": works again");
+    return;
+  }
+  failures_++;
+  auto& last = errors_[object];
+  if (last != error->message) log_error(object + ": " + error->message);
+  last = error->message;
+}
+
+void Controller::publish() {
+  auto report = std::make_shared<Report>();
+  report->balancer = balancer_name(kind_);
+  for (const auto& [key, service] : view_->services()) report->services[key];
+  for (const auto& [network, router] : plan_.routers) {
+    // A service has a frontend per VIP, port and published port; its backends are counted once.
+    std::map<std::pair<std::string, std::string>, uint32_t> weights;
+    for (const auto& [key, frontend] : router.frontends)
+      for (const auto& b : frontend.backends) {
+        auto& weight = weights[{frontend.service, b.endpoint}];
+        weight = std::max(weight, b.weight);
+      }
+    for (const auto& [name, weight] : weights) {
+      auto service = report->services.find({network, name.first});
+      if (service == report->services.end()) continue;
+      (weight > 0 ? service->second.serving : service->second.draining)++;
+    }
+  }
+  report->repairs = repairs_;
+  report->applies = applies_;
+  report->failures = failures_;
+  report->routers = static_cast<uint32_t>(plan_.routers.size());
+  report->published_ports = static_cast<uint32_t>(plan_.host.ports.size());
+  for (const auto& [path, text] : view_->problems()) report->problems.emplace_back(path, text);
+  for (const auto& problem : plan_.problems) report->problems.push_back(problem);
+  for (const auto& [network, list] : refusals_)
+    for (const auto& r : list)
+      report->problems.emplace_back("service " + network + "/" + r.service, r.frontend.to_string() + ": " + r.reason);
+  for (const auto& error : errors_) report->problems.push_back(error);
+  auto before = snapshot();
+  for (const auto& problem : report->problems) {
+    bool known = std::find(before->problems.begin(), before->problems.end(), problem) != before->problems.end();
+    if (!known && !errors_.count(problem.first)) log_warning(problem.first + ": " + problem.second);
+  }
+  std::lock_guard lock(mutex_);
+  report_ = std::move(report);
+}
+
+std::shared_ptr<const Report> Controller::snapshot() const {
+  std::lock_guard lock(mutex_);
+  return report_;
+}
+
+}  // namespace fairlead::lb
