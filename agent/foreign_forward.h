@@ -1,0 +1,23 @@
+// Other people's FORWARD chains. An accept in our own table does not undo a drop in another base chain of the same hook,
+// and Docker sets the policy of iptables' FORWARD to DROP. So two rules of ours stand at the head of that chain:
+// what comes from or goes to a router's uplink was already decided by our own table (overlay/host_rules.h).
+// Only these two rules are ever written or removed there; they carry the comment "fairlead".
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/repairs.h"
+#include "base/result.h"
+#include "kernel/nft.h"
+
+namespace fairlead::agent {
+
+// Tables ip filter and ip6 filter of the calling thread's namespace. Nothing happens where there is no FORWARD chain or
+// where it drops nothing. true when a rule had to be put in.
+Result<bool> ensure_forward_accept(kernel::NftSession& nft);
+Result<void> remove_forward_accept(kernel::NftSession& nft);
+// iptables-legacy's tables cannot be changed from here; one line for each that is in use: what it means, what to do.
+std::vector<std::string> legacy_problems();
+
+}  // namespace fairlead::agent

@@ -1,0 +1,93 @@
+#include "agent/host_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/names.h"
+
+namespace fairlead::agent {
+namespace {
+
+std::string file_of(const Paths& paths) { return paths.run + "/host.json"; }
+
+Result<std::string> boot_id() {
+  FL_TRY(auto id, read_sysctl("kernel/random/boot_id"));
+  return id.value_or("");
+}
+
+Json to_json(const RulesMark& mark) { return Json{{"text", mark.text}, {"listing", mark.listing}}; }
+
+void read_mark(ObjectReader& r, RulesMark& mark) {
+  r.object("rules", [&](ObjectReader& rules) {
+    rules.optional("text", mark.text);
+    rules.optional("listing", mark.listing);
+  });
+}
+
+std::optional<bool> read_flag(ObjectReader& r, const char* key) {
+  if (!r.has(key)) return std::nullopt;
+  bool value = false;
+  r.optional(key, value);
+  return value;
+}
+
+Result<HostRecord> decode(const Json& json, const std::string& source) {
+  ObjectReader r(json, source);
+  HostRecord record;
+  r.required("bootId", record.boot);
+  record.opened4 = read_flag(r, "openedIpv4");
+  record.opened6 = read_flag(r, "openedIpv6");
+  std::vector<std::string> names;
+  r.optional("acceptRa", names);
+  for (auto& name : names)
+    if (is_interface_name(name)) record.accept_ra.push_back(std::move(name));  // they become parts of paths
+  read_mark(r, record.rules);
+  FL_CHECK(r.finish());
+  return record;
+}
+
+}  // namespace
+
+Result<HostRecord> load_host_record(const Paths& paths) {
+  HostRecord fresh;
+  FL_TRY(fresh.boot, boot_id());
+  FL_TRY(auto text, read_file(file_of(paths)));
+  if (!text) return fresh;
+  auto json = parse_json(*text, file_of(paths));
+  if (!json) return fresh;
+  auto record = decode(*json, file_of(paths));
+  if (!record || record->boot != fresh.boot) return fresh;
+  return *record;
+}
+
+Result<void> save_host_record(const Paths& paths, const HostRecord& record) {
+  Json json{{"apiVersion", 1}, {"bootId", record.boot}, {"acceptRa", record.accept_ra}, {"rules", to_json(record.rules)}};
+  if (record.opened4) json["openedIpv4"] = *record.opened4;
+  if (record.opened6) json["openedIpv6"] = *record.opened6;
+  return replace_file(file_of(paths), dump_json(json, 2) + "\n", Durability::kBoot);
+}
+
+Result<void> remove_host_record(const Paths& paths) {
+  FL_CHECK(remove_file(file_of(paths)));
+  return {};
+}
+
+RulesMark mark_of(const std::string& extra) {
+  RulesMark mark;
+  if (extra.empty()) return mark;
+  auto json = parse_json(extra, "router");
+  if (!json || !json->is_object()) return mark;
+  ObjectReader r(*json, "router");
+  read_mark(r, mark);
+  return r.ok() ? mark : RulesMark{};
+}
+
+std::string with_mark(const std::string& extra, const RulesMark& mark) {
+  Json json = Json::object();
+  if (auto old = parse_json(extra, "router"); old && old->is_object()) json = std::move(*old);
+  json["rules"] = to_json(mark);
+  return dump_json(json);
+}
+
+}  // namespace fairlead::agent

@@ -1,0 +1,116 @@
+#include "agent/realise.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include "agent/host.h"
+#include "agent/host_record.h"
+#include "agent/uplink_index.h"
+#include "base/file.h"
+#include "overlay/names.h"
+#include "overlay/router_plan.h"
+#include "state/store.h"
+
+namespace fairlead::agent {
+namespace {
+
+constexpr int kLockTimeoutMs = 10000;
+constexpr uint32_t kUnknownUnderlayMtu = 1500;
+
+Result<Fd> lock_network(const Paths& paths, const std::string& network) {
+  FL_CHECK(make_folders(paths.routers()));
+  return lock_file(paths.routers() + "/." + network + ".lock", kLockTimeoutMs);
+}
+
+// The MTU of the link the (best) default route leaves by: what the overlay's packets will have.
+Result<uint32_t> underlay_mtu() {
+  FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_ROUTE));
+  FL_TRY(auto routes, kernel::dump_routes(socket));
+  const kernel::Route* best = nullptr;
+  for (const auto& route : routes) {
+    if (route.destination.length != 0 || route.index == 0 || route.type != RTN_UNICAST) continue;
+    if (!best || (route.destination.family() == AF_INET && best->destination.family() == AF_INET6) ||
+        (route.destination.family() == best->destination.family() && route.metric < best->metric))
+      best = &route;
+  }
+  if (!best) return kUnknownUnderlayMtu;
+  FL_TRY(auto links, kernel::dump_links(socket));
+  for (const auto& link : links)
+    if (link.index == best->index) return link.mtu;
+  return kUnknownUnderlayMtu;
+}
+
+// A container's MTU must not change under it because a route changed: once chosen it stays with the router.
+Result<uint32_t> mtu_of(const Network& network, const std::optional<Router>& known) {
+  if (network.mtu == 0 && known && known->mtu != 0) return known->mtu;
+  uint32_t underlay = kUnknownUnderlayMtu;
+  if (network.mtu == 0) {
+    FL_TRY(underlay, underlay_mtu());
+  }
+  return overlay::container_mtu(network, underlay);
+}
+
+// A document that cannot be read says nothing we could not find out again.
+std::optional<Router> known_router(const Paths& paths, const Network& network) {
+  auto loaded = load_router(paths, network.name);
+  if (!loaded || !*loaded || (*loaded)->network != network.name) return std::nullopt;
+  return **loaded;
+}
+
+Result<void> realise_locked(const Paths& paths, const RealiseRequest& request, Realised& out) {
+  const Network& network = *request.network;
+  auto known = known_router(paths, network);
+  if (known && known->vni != network.vni) {
+    FL_CHECK(remove_router(*known));  // the network was removed and made anew with another number
+    known.reset();
+  }
+  FL_TRY(uint32_t index, reserve_index(paths, network.name, known ? std::optional(known->index) : std::nullopt));
+  FL_TRY(uint32_t mtu, mtu_of(network, known));
+  FL_CHECK(ensure_host(paths, overlay::uses_family(network, AF_INET6), out.repairs));
+  out.router = overlay::make_router(network, index, mtu);
+  if (known) out.router.extra = known->extra;
+  RouterWork work{network, out.router, request.endpoints, known ? mark_of(known->extra) : RulesMark{},
+                  request.kept_netns};
+  FL_TRY(out.result, ensure_router(work, out.repairs));
+  out.router.extra = with_mark(out.router.extra, work.rules);
+  if (known && encode(*known) == encode(out.router)) return {};
+  return save(paths, out.router);
+}
+
+}  // namespace
+
+Result<Realised> realise(const Paths& paths, const RealiseRequest& request) {
+  Realised out;
+  auto done = [&]() -> Result<void> {
+    FL_TRY(Fd lock, lock_network(paths, request.network->name));
+    return realise_locked(paths, request, out);
+  }();
+  if (!done) return fail(done.error().with("network " + request.network->name));
+  return out;
+}
+
+Result<void> unrealise(const Paths& paths, const std::string& network) {
+  FL_TRY(Fd lock, lock_network(paths, network));
+  FL_TRY(auto endpoints, list_documents(paths.endpoints(network)));
+  if (!endpoints.empty())
+    return fail("network " + network + " has " + std::to_string(endpoints.size()) + " endpoints on this node");
+  auto router = load_router(paths, network);
+  if (router && *router) FL_CHECK(remove_router(**router));
+  FL_CHECK(remove_file(paths.router(network)));
+  FL_CHECK(release_index(paths, network));
+  return release_host(paths);
+}
+
+Result<void> realise_by_name(const Paths& paths, const std::string& name) {
+  FL_TRY(auto network, load_network(paths, name));
+  if (!network)
+    return fail("network " + name + ": no such network (" + paths.network(name) +
+                " is missing; make it with: fairleadctl network create " + name + ")");
+  RealiseRequest request;
+  request.network = std::make_shared<const Network>(std::move(*network));
+  FL_TRY(auto done, realise(paths, request));
+  (void)done;
+  return {};
+}
+
+}  // namespace fairlead::agent
