@@ -147,7 +147,9 @@ void ObjectReader::required(std::string_view key, uint32_t& value, uint32_t min,
 void ObjectReader::optional(std::string_view key, uint32_t& value, uint32_t min, uint32_t max) {
   const Json* found = find(key);
   if (!found) return;
-  if (!found->is_number_unsigned() || found->get<uint64_t>() < min || found->get<uint64_t>() > max)
+  // Numbers that were parsed are unsigned where they can be; numbers our own code put in are signed.
+  bool whole = found->is_number_unsigned() || (found->is_number_integer() && found->get<int64_t>() >= 0);
+  if (!whole || found->get<uint64_t>() < min || found->get<uint64_t>() > max)
     return expected(key, "a whole number from " + std::to_string(min) + " to " + std::to_string(max), *found);
   value = found->get<uint32_t>();
 }
