@@ -3,6 +3,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -109,6 +110,7 @@ Result<Observed> observe(kernel::NetlinkSocket& socket) {
   FL_TRY(o.addresses, kernel::dump_addresses(socket));
   FL_TRY(o.routes, kernel::dump_routes(socket, RT_TABLE_UNSPEC));
   FL_TRY(o.neighbours, kernel::dump_neighbours(socket));
+  FL_TRY(o.policy, kernel::dump_rules(socket));
   return o;
 }
 
@@ -121,6 +123,9 @@ std::vector<Repair> difference(const Wanted& wanted, const Observed& observed) {
   compare_links(wanted, observed, out);
   compare_neighbours(wanted, observed, links, out);
   compare_routes(wanted, observed, links, out);
+  for (const auto& rule : wanted.policy)
+    if (std::find(observed.policy.begin(), observed.policy.end(), rule) == observed.policy.end())
+      out.push_back({"route", kernel::set_rule(rule)});
   return out;
 }
 
@@ -131,6 +136,7 @@ Wanted wanted_in_router(const RouterPlan& plan) {
   for (const auto& gateway : plan.gateways) w.addresses.push_back({kLoopback, gateway});
   for (const auto& address : plan.inside.addresses) w.addresses.push_back({kRouterUplink, address});
   w.routes = plan.routes;
+  w.policy = plan.policy;
   for (const auto& peer : {plan.inside.peer4, plan.inside.peer6})
     if (!peer.link.empty()) w.neighbours.push_back(peer);
   return w;

@@ -17,10 +17,11 @@ struct Observed {
   std::vector<kernel::LinkAddress> addresses;
   std::vector<kernel::Route> routes;
   std::vector<kernel::Neighbour> neighbours;
+  std::vector<kernel::Rule> policy;
 
   const kernel::Link* link(std::string_view name) const;
 };
-// Four dumps in the socket's namespace.
+// Five dumps in the socket's namespace.
 Result<Observed> observe(kernel::NetlinkSocket& socket);
 
 struct WantedLink {
@@ -38,6 +39,7 @@ struct Wanted {
   std::vector<WantedAddress> addresses;
   std::vector<PlannedRoute> routes;
   std::vector<PlannedNeighbour> neighbours;
+  std::vector<kernel::Rule> policy;
 };
 
 // kind: "link", "address", "route" or "neighbour", as in fairlead_repairs_total.

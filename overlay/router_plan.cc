@@ -117,14 +117,17 @@ RouterPlan plan_router(const Network& network, const Router& router) {
     unknown.route.metric = kUnreachableMetric;
     plan.routes.push_back(unknown);
   }
-  // An internal router has no way out at all: that holds whatever happens to the rules.
-  if (network.internal) return plan;
   for (int family : {AF_INET, AF_INET6}) {
     if (!uses_family(network, family)) continue;
     PlannedRoute out;
     out.link = kRouterUplink;
     out.route.destination = default_route(family);
     out.route.gateway = family == AF_INET ? router.host4 : router.host6;
+    if (network.internal) {
+      // No way out by default: that holds whatever happens to the firewall.
+      out.route.table = kReplyTable;
+      plan.policy.push_back({family, kReplyRulePriority, kReplyMark, kReplyTable});
+    }
     plan.routes.push_back(out);
   }
   return plan;

@@ -7,6 +7,7 @@
 
 #include "base/ip.h"
 #include "kernel/rtnl.h"
+#include "kernel/rule.h"
 #include "state/records.h"
 
 namespace fairlead::overlay {
@@ -14,6 +15,10 @@ namespace fairlead::overlay {
 // Routes to the subnets as a whole have this metric: what no endpoint has is unreachable, and never goes to the uplink.
 inline constexpr uint32_t kUnreachableMetric = 4000;
 inline constexpr const char* kLoopback = "lo";
+
+// An internal network's router has no default route. Replies to clients of its published ports find their way out by
+// this mark, which only connections that came in by the uplink have (overlay/router_rules.h).
+inline constexpr uint32_t kReplyMark = 0x57, kReplyTable = 57, kReplyRulePriority = 57;
 
 struct Sysctl {
   std::string key, value;  // key as "net/ipv4/ip_forward"
@@ -44,6 +49,7 @@ struct RouterPlan {
   std::vector<Prefix> gateways;    // on lo
   UplinkEnd inside, outside;       // "ul" in the router, Router::uplink on the host
   std::vector<PlannedRoute> routes;
+  std::vector<kernel::Rule> policy;  // internal networks only
   std::string rules;               // the table inet fairlead (overlay/router_rules.h)
   uint32_t mtu = 0;                // of the uplink
 };

@@ -2,6 +2,8 @@
 
 #include <sys/socket.h>
 
+#include <cstdio>
+
 #include "overlay/names.h"
 #include "overlay/router_plan.h"
 
@@ -25,6 +27,18 @@ std::string prerouting(const Network& network) {
       "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
       "  }\n";
   return text;
+}
+
+// Internal networks have no default route but for these (kReplyMark). Behind connection tracking, before the route.
+std::string marking(const Network& network) {
+  if (!network.internal) return "";
+  char mark[16];
+  snprintf(mark, sizeof mark, "0x%x", kReplyMark);
+  return std::string(
+             "  chain marking {\n"
+             "    type filter hook prerouting priority mangle; policy accept;\n"
+             "    iifname \"ul\" ct state new ct mark set ") +
+         mark + "\n    iifname \"c*\" ct direction reply ct mark " + mark + " meta mark set " + mark + "\n  }\n";
 }
 
 std::string forward(const Network& network) {
@@ -97,7 +111,7 @@ std::string replace_table(const std::string& name) {
 }
 
 std::string router_rules(const Network& network, const Router& router) {
-  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + forward(network) +
+  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + marking(network) + forward(network) +
          input(network, router) + postrouting(network) + "}\n";
 }
 
