@@ -119,6 +119,8 @@ CniResult<void> status(const Paths& paths, const Request& request) {
   if ((!router || !*router) && find_agent().empty())
     return not_available("network " + config.network.name +
                          " has no router on this node and fairlead-agent, which makes it, was not found");
+  // The first ADD makes the network from the configuration; until then none of its addresses can be used up.
+  if (!*network && config.ipam_type == kOwnIpam) return {};
   return ipam_status(paths, request, config.ipam_type, *network ? &**network : nullptr);
 }
 
