@@ -116,6 +116,14 @@ Result<void> ensure_host(const Paths& paths, bool v6, Repairs& repairs) {
   return {};
 }
 
+bool host_forwards(bool v6) {
+  auto off4 = is_off(kForward4);
+  if (!off4 || *off4) return false;
+  if (!v6) return true;
+  auto off6 = is_off(kForward6);
+  return off6 && !*off6;
+}
+
 Result<void> release_host(const Paths& paths) {
   FL_CHECK(make_folders(paths.run));
   FL_TRY(Fd lock, lock_file(paths.run + "/.host.lock", kLockTimeoutMs));

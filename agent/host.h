@@ -16,6 +16,8 @@ namespace fairlead::agent {
 
 // v6: some network here has IPv6. repairs gets what was there once and had to be put back.
 Result<void> ensure_host(const Paths& paths, bool v6, Repairs& repairs);
+// Whether forwarding still is as ensure_host() left it; two reads.
+bool host_forwards(bool v6);
 // When no network has anything in the kernel any more (agent/uplink_index.h): everything back as it was. Else nothing.
 Result<void> release_host(const Paths& paths);
 

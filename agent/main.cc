@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <string>
 
+#include "agent/daemon.h"
 #include "agent/realise.h"
 #include "base/daemon.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "state/paths.h"
 
@@ -13,7 +15,20 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: fairlead-agent [--state-dir DIR] [--run-dir DIR] [--log-level error|warning|info|debug]\n"
-    "       fairlead-agent realise NETWORK\n";
+    "                      [--endpoint-grace DURATION]\n"
+    "       fairlead-agent [--state-dir DIR] [--run-dir DIR] realise NETWORK\n"
+    "\n"
+    "Without a command: keeps this node's kernel as the state directory says, in the foreground, until SIGTERM.\n"
+    "realise: makes the router of one network, once.\n"
+    "--endpoint-grace: how long an endpoint whose namespace is gone keeps its addresses (60s).\n";
+
+bool read_settings(const std::vector<std::string>& arguments, Settings& settings) {
+  if (arguments.empty()) return true;
+  if (arguments.size() != 2 || arguments[0] != "--endpoint-grace") return false;
+  auto grace = parse_duration(arguments[1]);
+  if (grace) settings.endpoint_grace = std::chrono::milliseconds(*grace);
+  return grace.has_value();
+}
 
 int run(int argc, char** argv) {
   auto options = parse_daemon_options(argc, argv);
@@ -24,9 +39,12 @@ int run(int argc, char** argv) {
   if (options->help) return fputs(kUsage, stdout), 0;
   if (options->version) return puts("fairlead-agent " FAIRLEAD_VERSION), 0;
   const Paths paths = Paths::from_environment();
+  Settings settings;
   Result<void> done;
   if (options->rest.size() == 2 && options->rest[0] == "realise") {
     done = realise_by_name(paths, options->rest[1]);
+  } else if (read_settings(options->rest, settings)) {
+    done = run_daemon(paths, settings);
   } else {
     fputs(kUsage, stderr);
     return 2;

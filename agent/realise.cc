@@ -17,9 +17,9 @@ namespace {
 constexpr int kLockTimeoutMs = 10000;
 constexpr uint32_t kUnknownUnderlayMtu = 1500;
 
-Result<Fd> lock_network(const Paths& paths, const std::string& network) {
+Result<Fd> lock_network(const Paths& paths, const std::string& network, int timeout_ms) {
   FL_CHECK(make_folders(paths.routers()));
-  return lock_file(paths.routers() + "/." + network + ".lock", kLockTimeoutMs);
+  return lock_file(paths.routers() + "/." + network + ".lock", timeout_ms);
 }
 
 // The MTU of the link the (best) default route leaves by: what the overlay's packets will have.
@@ -66,12 +66,13 @@ Result<void> realise_locked(const Paths& paths, const RealiseRequest& request, R
   }
   FL_TRY(uint32_t index, reserve_index(paths, network.name, known ? std::optional(known->index) : std::nullopt));
   FL_TRY(uint32_t mtu, mtu_of(network, known));
-  FL_CHECK(ensure_host(paths, overlay::uses_family(network, AF_INET6), out.repairs));
+  if (request.host) FL_CHECK(ensure_host(paths, overlay::uses_family(network, AF_INET6), out.repairs));
   out.router = overlay::make_router(network, index, mtu);
   if (known) out.router.extra = known->extra;
   RouterWork work{network, out.router, request.endpoints, known ? mark_of(known->extra) : RulesMark{},
                   request.kept_netns};
   FL_TRY(out.result, ensure_router(work, out.repairs));
+  if (known && out.result.made) out.repairs.add("router");
   out.router.extra = with_mark(out.router.extra, work.rules);
   if (known && encode(*known) == encode(out.router)) return {};
   return save(paths, out.router);
@@ -82,7 +83,7 @@ Result<void> realise_locked(const Paths& paths, const RealiseRequest& request, R
 Result<Realised> realise(const Paths& paths, const RealiseRequest& request) {
   Realised out;
   auto done = [&]() -> Result<void> {
-    FL_TRY(Fd lock, lock_network(paths, request.network->name));
+    FL_TRY(Fd lock, lock_network(paths, request.network->name, request.lock_timeout_ms));
     return realise_locked(paths, request, out);
   }();
   if (!done) return fail(done.error().with("network " + request.network->name));
@@ -90,7 +91,7 @@ Result<Realised> realise(const Paths& paths, const RealiseRequest& request) {
 }
 
 Result<void> unrealise(const Paths& paths, const std::string& network) {
-  FL_TRY(Fd lock, lock_network(paths, network));
+  FL_TRY(Fd lock, lock_network(paths, network, kLockTimeoutMs));
   FL_TRY(auto endpoints, list_documents(paths.endpoints(network)));
   if (!endpoints.empty())
     return fail("network " + network + " has " + std::to_string(endpoints.size()) + " endpoints on this node");

@@ -22,6 +22,8 @@ struct RealiseRequest {
   std::shared_ptr<const Network> network;
   std::vector<std::shared_ptr<const Endpoint>> endpoints;
   int kept_netns = -1;
+  bool host = true;             // the host's part, too
+  int lock_timeout_ms = 10000;  // 0: an Error with sys EWOULDBLOCK when somebody else is at it
 };
 
 struct Realised {

@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <functional>
 
 #include "base/file.h"
 #include "kernel/netns.h"
@@ -122,15 +123,19 @@ Result<void> apply(std::vector<overlay::Repair> missing, NetlinkSocket& socket) 
   return socket.run(std::move(batch));
 }
 
-Result<Observed> settle(const overlay::Wanted& wanted, NetlinkSocket& socket, const char* as, bool count,
-                        Repairs& repairs) {
+// Looks, puts right, and looks again until nothing is missing. Containers come and go meanwhile: a refusal is an error
+// only when it is still one in the last round.
+Result<Observed> settle(const overlay::Wanted& wanted, const std::function<Result<Observed>()>& look,
+                        NetlinkSocket& socket, Repairs* repairs, const char* as) {
+  Result<void> applied;
   for (int round = 0;; round++) {
-    FL_TRY(Observed observed, overlay::observe(socket));
+    FL_TRY(Observed observed, look());
     auto missing = overlay::difference(wanted, observed);
-    if (missing.empty() || round == kRounds) return observed;
-    if (count && round == 0)
-      for (const auto& repair : missing) repairs.add(as ? as : repair.kind);
-    FL_CHECK(apply(std::move(missing), socket));
+    if (missing.empty()) return observed;
+    if (round == kRounds) return applied ? Result<Observed>(observed) : fail(applied.error());
+    if (repairs && round == 0)
+      for (const auto& repair : missing) repairs->add(as ? as : repair.kind);
+    applied = apply(std::move(missing), socket);
   }
 }
 
@@ -145,18 +150,6 @@ Result<Observed> observe_uplink(NetlinkSocket& socket, const std::string& name) 
   return o;
 }
 
-Result<void> settle_host(const RouterWork& work, const RouterPlan& plan, bool count, Opened& o, Repairs& repairs) {
-  auto wanted = overlay::wanted_on_host(plan, work.router);
-  for (int round = 0; round < kRounds; round++) {
-    FL_TRY(Observed observed, observe_uplink(*o.host, work.router.uplink));
-    auto missing = overlay::difference(wanted, observed);
-    if (missing.empty()) break;
-    if (count && round == 0) repairs.add("uplink");
-    FL_CHECK(apply(std::move(missing), *o.host));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
@@ -167,11 +160,14 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
   const bool count = !o.fresh && !new_uplink;
   FL_CHECK(ensure_sysctls(plan.outside.sysctls, new_uplink, repairs));
   FL_CHECK(kernel::in_netns(o.netns.get(), [&] { return ensure_sysctls(plan.inside.sysctls, new_uplink, repairs); }));
-  FL_CHECK(settle_host(work, plan, count, o, repairs));
+  FL_TRY(Observed outside, settle(overlay::wanted_on_host(plan, work.router),
+                                  [&] { return observe_uplink(*o.host, work.router.uplink); }, *o.host,
+                                  count ? &repairs : nullptr, "uplink"));
   auto wanted = overlay::wanted_in_router(plan);
   for (const auto& endpoint : work.endpoints) overlay::add_endpoint(wanted, *endpoint);
   RouterResult result;
-  FL_TRY(result.observed, settle(wanted, *o.inside, nullptr, count, repairs));
+  FL_TRY(result.observed, settle(wanted, [&] { return overlay::observe(*o.inside); }, *o.inside,
+                                 count ? &repairs : nullptr, nullptr));
   if (o.fresh) {
     FL_TRY(bool pinned, kernel::pin_netns(o.netns.get(), work.router.netns));
     if (!pinned) return fail("network namespace " + work.router.netns + " was made by somebody else meanwhile", EEXIST);

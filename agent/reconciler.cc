@@ -1,0 +1,272 @@
+#include "agent/reconciler.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/endpoint_check.h"
+#include "agent/host.h"
+#include "agent/realise.h"
+#include "agent/uplink_index.h"
+#include "base/log.h"
+#include "ipam/ipam.h"
+#include "kernel/netns.h"
+#include "overlay/names.h"
+#include "overlay/router_plan.h"
+#include "state/store.h"
+
+namespace fairlead::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRetry = 2s;
+// Looks at routers in which nothing seemed to happen, per pass: settings the kernel sends no notification about.
+constexpr int kSweepsPerPass = 2;
+constexpr auto kSweepAge = 900ms;
+constexpr size_t kEndpointsPerPass = 64;
+constexpr auto kEndpointAge = 900ms;
+constexpr const char* kOwnIpam = "fairlead-ipam";
+
+bool is_folder(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+std::string subject_of(const Endpoint& e) {
+  return "network " + e.network + ", container " + e.container.substr(0, 12) + " " + e.ifname;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Reconciler>> Reconciler::open(Paths paths, Settings settings) {
+  FL_TRY(auto host, HostWatch::open());
+  return std::unique_ptr<Reconciler>(new Reconciler(std::move(paths), settings, std::move(host)));
+}
+
+void Reconciler::pass(const StateView& view, const Changes& changes, Clock::time_point now) {
+  note_changes(changes);
+  note_host_changes();
+  remove_old_routers(view);
+  auto networks = needed(view);
+  if (!networks.empty()) check_host(view, networks);
+  choose_sweeps(now);
+  for (const auto& [name, endpoints] : networks)
+    if (auto network = view.networks().find(name); network != view.networks().end())
+      check_router(network->second, endpoints, now);
+  check_endpoints(view, now);
+  describe(view, networks);
+}
+
+void Reconciler::note_changes(const Changes& changes) {
+  for (const auto& name : changes.networks)
+    if (auto entry = routers_.find(name); entry != routers_.end()) entry->second.dirty = true;
+  for (const auto& name : changes.routers)
+    if (auto entry = routers_.find(name); entry != routers_.end()) entry->second.dirty = true;
+}
+
+void Reconciler::note_host_changes() {
+  auto changed = host_watch_.changed();
+  if (!changed) return report("host", fail(changed.error()));
+  if (changed->firewall || changed->everything) host_dirty_ = true;
+  for (auto& [name, entry] : routers_)
+    if (changed->everything || changed->uplinks.count(entry.uplink)) entry.dirty = true;
+}
+
+std::map<std::string, Reconciler::EndpointList> Reconciler::needed(const StateView& view) const {
+  std::map<std::string, EndpointList> networks;
+  for (const auto& [name, router] : view.routers()) networks[name];
+  for (const auto& [key, endpoint] : view.endpoints()) networks[key.first].push_back(endpoint);
+  return networks;
+}
+
+void Reconciler::check_host(const StateView& view, const std::map<std::string, EndpointList>& networks) {
+  bool v6 = false;
+  for (const auto& [name, network] : view.networks())
+    v6 = v6 || (networks.count(name) && overlay::uses_family(*network, AF_INET6));
+  if (!host_dirty_ && host_forwards(v6)) return;
+  Repairs repairs;
+  auto done = ensure_host(paths_, v6, repairs);
+  host_dirty_ = !done;
+  count("host", repairs);
+  report("host", done);
+}
+
+void Reconciler::remove_old_routers(const StateView& view) {
+  auto reserved = reserved_indexes(paths_);
+  if (!reserved) return report("run directory", fail(reserved.error()));
+  std::set<std::string> names;
+  for (const auto& [name, index] : *reserved) names.insert(name);
+  for (const auto& [name, router] : view.routers()) names.insert(name);
+  for (const auto& name : names) {
+    if (view.networks().count(name) || !is_folder(paths_.networks())) continue;
+    // A document that is there and bad does not mean that the network was removed.
+    auto document = load_network(paths_, name);
+    if (!document || *document) continue;
+    routers_.erase(name);
+    auto done = unrealise(paths_, name);
+    if (done) log_info("network " + name + ": removed; its router is gone");
+    report("network " + name, done);
+  }
+}
+
+void Reconciler::choose_sweeps(Clock::time_point now) {
+  std::vector<RouterEntry*> oldest;
+  for (auto& [name, entry] : routers_)
+    if (!entry.dirty && now - entry.looked_at >= kSweepAge) oldest.push_back(&entry);
+  auto end = oldest.begin() + std::min<std::ptrdiff_t>(kSweepsPerPass, std::ssize(oldest));
+  std::partial_sort(oldest.begin(), end, oldest.end(),
+                    [](const auto* a, const auto* b) { return a->looked_at < b->looked_at; });
+  std::for_each(oldest.begin(), end, [](RouterEntry* entry) { entry->dirty = true; });
+}
+
+bool Reconciler::needs_work(RouterEntry& entry, const std::string& name, Clock::time_point now) {
+  if (now < entry.retry_at) return false;
+  if (!entry.watch) return true;
+  if (auto changed = entry.watch->changed(); !changed || *changed) entry.dirty = true;
+  if (entry.dirty) return true;
+  auto network = networks_.find(name);
+  return network == networks_.end() || !entry.watch->has_name(kernel::netns_path(network->second.router));
+}
+
+void Reconciler::check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
+                              Clock::time_point now) {
+  RouterEntry& entry = routers_[network->name];
+  if (!needs_work(entry, network->name, now)) return;
+  RealiseRequest request{network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0};
+  auto done = realise(paths_, request);
+  if (!done) {
+    if (done.error().sys == EWOULDBLOCK) return;  // a `realise` is at it; next pass
+    entry.retry_at = now + kRetry;
+    return report("network " + network->name, fail(done.error()));
+  }
+  count("network " + network->name, done->repairs);
+  report("network " + network->name, {});
+  entry.dirty = false;
+  entry.looked_at = now;
+  entry.uplink = done->router.uplink;
+  entry.mtu = done->router.mtu;
+  entry.host_ends.clear();
+  for (const auto& link : done->result.observed.links)
+    if (link.kind == "veth" && link.name.starts_with("c")) entry.host_ends[link.name] = link;
+  auto same = entry.watch ? kernel::same_netns(entry.watch->netns(), done->result.netns.get()) : Result<bool>(false);
+  if (same && *same) return;
+  auto watch = RouterWatch::open(std::move(done->result.netns));
+  if (!watch) return report("network " + network->name, fail(watch.error()));
+  entry.watch = std::move(*watch);
+}
+
+const kernel::Link* Reconciler::host_end(const Endpoint& endpoint) const {
+  auto router = routers_.find(endpoint.network);
+  if (router == routers_.end()) return nullptr;
+  auto link = router->second.host_ends.find(
+      overlay::host_ifname(endpoint.network, endpoint.container, endpoint.ifname));
+  return link == router->second.host_ends.end() ? nullptr : &link->second;
+}
+
+void Reconciler::check_endpoints(const StateView& view, Clock::time_point now) {
+  struct Due {
+    const Endpoint* endpoint;
+    EndpointEntry* entry;
+    bool attached;
+  };
+  std::vector<Due> due;
+  for (const auto& [key, endpoint] : view.endpoints()) {
+    EndpointEntry& entry = endpoint_entries_[key];
+    if (now - entry.looked_at >= kEndpointAge) due.push_back({endpoint.get(), &entry, host_end(*endpoint) != nullptr});
+  }
+  std::erase_if(endpoint_entries_, [&](const auto& entry) {
+    if (view.endpoints().count(entry.first)) return false;
+    problems_.erase("endpoint " + entry.first.first + "/" + entry.first.second);
+    return true;
+  });
+  // Those without a link first, then those that were not looked at for the longest time.
+  auto end = due.begin() + std::min<std::ptrdiff_t>(kEndpointsPerPass, std::ssize(due));
+  std::partial_sort(due.begin(), end, due.end(), [](const Due& a, const Due& b) {
+    return a.attached != b.attached ? !a.attached : a.entry->looked_at < b.entry->looked_at;
+  });
+  for (auto i = due.begin(); i != end; ++i) check_one(view, *i->endpoint, *i->entry, now);
+}
+
+void Reconciler::check_one(const StateView& view, const Endpoint& endpoint, EndpointEntry& entry,
+                           Clock::time_point now) {
+  entry.looked_at = now;
+  const std::string subject = "endpoint " + endpoint.network + "/" + endpoint.key();
+  auto network = view.networks().find(endpoint.network);
+  auto router = routers_.find(endpoint.network);
+  if (network == view.networks().end() || router == routers_.end() || !router->second.watch)
+    return reap_when_due(endpoint, entry, now);
+  Repairs repairs;
+  auto state = check_endpoint({paths_, *network->second, endpoint, router->second.watch->netns(), router->second.mtu,
+                               host_end(endpoint), entry.seen},
+                              repairs);
+  count(subject_of(endpoint), repairs);
+  if (!state) return report(subject, fail(state.error().with(subject_of(endpoint))));
+  report(subject, {});
+  if (*state == EndpointState::kGone) return reap_when_due(endpoint, entry, now);
+  entry.gone_since.reset();
+}
+
+// Two proofs and a delay: no namespace at its path, no link in the router, both for as long as the grace period.
+void Reconciler::reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now) {
+  auto container = kernel::open_netns(endpoint.netns);
+  struct stat st {};
+  const bool there = container && (!entry.seen || (::fstat(container->get(), &st) == 0 && st.st_ino == *entry.seen));
+  const bool unsure = !container && container.error().sys != ENOENT && container.error().sys != EINVAL &&
+                      container.error().sys != ENOTDIR;
+  if (there || unsure || host_end(endpoint)) return entry.gone_since.reset();
+  if (problems_.count("network " + endpoint.network)) return;  // its router could not be looked at
+  if (!entry.gone_since) entry.gone_since = now;
+  if (now - *entry.gone_since < settings_.endpoint_grace) return;
+  const std::string subject = "endpoint " + endpoint.network + "/" + endpoint.key();
+  auto done = [&]() -> Result<void> {
+    FL_CHECK(remove_endpoint(paths_, endpoint.network, endpoint.container, endpoint.ifname));
+    if (endpoint.ipam != kOwnIpam && !endpoint.ipam.empty()) return {};
+    return ipam::release(paths_, endpoint.network, endpoint.container, endpoint.ifname);
+  }();
+  if (done) {
+    reaped_++;
+    log_info(subject_of(endpoint) + ": its namespace " + endpoint.netns + " is gone; endpoint and addresses released");
+  }
+  report(subject, done);
+}
+
+void Reconciler::count(const std::string& subject, const Repairs& repairs) {
+  if (!repairs.any()) return;
+  repairs_.add(repairs);
+  log_info(subject + ": put back " + repairs.to_string());
+}
+
+// A problem is logged when it appears, changes and goes; a library that retries must not fill the log.
+void Reconciler::report(const std::string& subject, const Result<void>& result) {
+  auto known = problems_.find(subject);
+  if (result) {
+    if (known == problems_.end()) return;
+    problems_.erase(known);
+    return log_info(subject + ": works again");
+  }
+  if (known != problems_.end() && known->second == result.error().message) return;
+  problems_[subject] = result.error().message;
+  log_error(result.error().message);
+}
+
+void Reconciler::describe(const StateView& view, const std::map<std::string, EndpointList>& networks) {
+  networks_.clear();
+  for (const auto& [name, endpoints] : networks) {
+    NetworkStatus status;
+    status.endpoints = endpoints.size();
+    if (auto network = view.networks().find(name); network != view.networks().end()) {
+      status.vni = network->second->vni;
+      status.router = overlay::router_netns_name(network->second->vni);
+    } else {
+      status.problem = "its document is missing or bad";
+    }
+    if (auto router = routers_.find(name); router != routers_.end()) status.mtu = router->second.mtu;
+    if (auto problem = problems_.find("network " + name); problem != problems_.end()) status.problem = problem->second;
+    networks_[name] = std::move(status);
+  }
+}
+
+}  // namespace fairlead::agent

@@ -1,0 +1,96 @@
+// Makes this node's kernel match the state directory, again and again: for every network with a router document or
+// endpoints here its router, the endpoints' attachments, and the host's part.
+//
+// Level-triggered: pass() looks at what is there, not at what happened; notifications only save it from looking where
+// nothing changed, and routers are looked at in turn anyway. One network's trouble never stops the others: it
+// becomes a line in problems() and is tried again.
+// Cost of a pass when nothing changed: a few system calls per router, and the dumps of at most kEndpointsPerPass
+// containers. Threads: one.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/host_watch.h"
+#include "agent/repairs.h"
+#include "agent/router_watch.h"
+#include "agent/settings.h"
+#include "base/result.h"
+#include "kernel/rtnl.h"
+#include "state/paths.h"
+#include "state/view.h"
+
+namespace fairlead::agent {
+
+using Clock = std::chrono::steady_clock;
+
+class Reconciler {
+ public:
+  static Result<std::unique_ptr<Reconciler>> open(Paths paths, Settings settings);
+
+  void pass(const StateView& view, const Changes& changes, Clock::time_point now);
+
+  struct NetworkStatus {
+    std::string problem;  // empty: as it should be
+    size_t endpoints = 0;
+    uint32_t vni = 0, mtu = 0;
+    std::string router;
+  };
+  const std::map<std::string, NetworkStatus>& networks() const { return networks_; }
+  const std::map<std::string, std::string>& problems() const { return problems_; }  // subject → message
+  const Repairs& repairs() const { return repairs_; }
+  uint64_t reaped() const { return reaped_; }
+
+ private:
+  struct RouterEntry {
+    std::optional<RouterWatch> watch;
+    bool dirty = true;
+    Clock::time_point looked_at{}, retry_at{};
+    std::map<std::string, kernel::Link> host_ends;  // by name, as of the last look
+    uint32_t mtu = 0;
+    std::string uplink;
+  };
+  struct EndpointEntry {
+    std::optional<ino_t> seen;
+    std::optional<Clock::time_point> gone_since;
+    Clock::time_point looked_at{};
+  };
+  using EndpointList = std::vector<std::shared_ptr<const Endpoint>>;
+
+  Reconciler(Paths paths, Settings settings, HostWatch host)
+      : paths_(std::move(paths)), settings_(settings), host_watch_(std::move(host)) {}
+
+  // The networks this node takes part in, with their endpoints here.
+  std::map<std::string, EndpointList> needed(const StateView& view) const;
+  void note_changes(const Changes& changes);
+  void note_host_changes();
+  void check_host(const StateView& view, const std::map<std::string, EndpointList>& networks);
+  void remove_old_routers(const StateView& view);
+  void choose_sweeps(Clock::time_point now);
+  bool needs_work(RouterEntry& entry, const std::string& name, Clock::time_point now);
+  void check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints, Clock::time_point now);
+  void check_endpoints(const StateView& view, Clock::time_point now);
+  void check_one(const StateView& view, const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
+  void reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
+  const kernel::Link* host_end(const Endpoint& endpoint) const;
+  void count(const std::string& subject, const Repairs& repairs);
+  void report(const std::string& subject, const Result<void>& result);
+  void describe(const StateView& view, const std::map<std::string, EndpointList>& networks);
+
+  Paths paths_;
+  Settings settings_;
+  HostWatch host_watch_;
+  std::map<std::string, RouterEntry> routers_;
+  std::map<ObjectKey, EndpointEntry> endpoint_entries_;
+  std::map<std::string, NetworkStatus> networks_;
+  std::map<std::string, std::string> problems_;
+  Repairs repairs_;
+  uint64_t reaped_ = 0;
+  bool host_dirty_ = true;
+};
+
+}  // namespace fairlead::agent

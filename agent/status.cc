@@ -1,0 +1,66 @@
+#include "agent/status.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+
+namespace fairlead::agent {
+namespace {
+
+// The kinds are listed even when nothing happened: a rate of something that does not exist cannot be watched.
+constexpr const char* kKinds[] = {"address", "forward", "link", "neighbour", "nft", "route", "router", "sysctl", "uplink"};
+
+std::string metric(const char* name, const char* type, const char* help, const std::string& samples) {
+  return std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + samples;
+}
+
+std::string sample(const char* name, uint64_t value) { return std::string(name) + " " + std::to_string(value) + "\n"; }
+
+std::string repairs_text(const Repairs& repairs) {
+  std::string samples;
+  for (const char* kind : kKinds) {
+    auto found = repairs.counts().find(kind);
+    samples += std::string("fairlead_repairs_total{kind=\"") + kind + "\"} " +
+               std::to_string(found == repairs.counts().end() ? 0 : found->second) + "\n";
+  }
+  return metric("fairlead_repairs_total", "counter", "Things of ours that were missing in the kernel and put back.", samples);
+}
+
+std::string metrics_text(const Reconciler& r, const StateView& view, double seconds) {
+  size_t problems = view.problems().size() + r.problems().size();
+  return repairs_text(r.repairs()) +
+         metric("fairlead_endpoints_reaped_total", "counter", "Endpoints released because their namespace was gone.",
+                sample("fairlead_endpoints_reaped_total", r.reaped())) +
+         metric("fairlead_networks", "gauge", "Networks this node takes part in.",
+                sample("fairlead_networks", r.networks().size())) +
+         metric("fairlead_endpoints", "gauge", "Endpoints on this node.",
+                sample("fairlead_endpoints", view.endpoints().size())) +
+         metric("fairlead_problems", "gauge", "Bad documents and things that could not be done; see /status.",
+                sample("fairlead_problems", problems)) +
+         metric("fairlead_reconcile_seconds", "gauge", "Duration of the last pass.",
+                "fairlead_reconcile_seconds " + std::to_string(seconds) + "\n");
+}
+
+Json status_json(const Reconciler& r, const StateView& view, const std::vector<std::string>& host_problems) {
+  Json networks = Json::array();
+  for (const auto& [name, n] : r.networks()) {
+    Json entry{{"name", name}, {"vni", n.vni}, {"router", n.router}, {"mtu", n.mtu}, {"endpoints", n.endpoints}};
+    entry["state"] = n.problem.empty() ? "ready" : "failed";
+    if (!n.problem.empty()) entry["problem"] = n.problem;
+    networks.push_back(std::move(entry));
+  }
+  Json problems = Json::array();
+  for (const auto& [path, message] : view.problems()) problems.push_back({{"subject", path}, {"message", message}});
+  for (const auto& [subject, message] : r.problems()) problems.push_back({{"subject", subject}, {"message", message}});
+  for (const auto& message : host_problems) problems.push_back({{"subject", "host"}, {"message", message}});
+  return Json{{"program", "fairlead-agent"}, {"version", FAIRLEAD_VERSION}, {"networks", networks}, {"problems", problems}};
+}
+
+}  // namespace
+
+StatusText describe(const Reconciler& r, const StateView& view, const std::vector<std::string>& host_problems,
+                    double seconds) {
+  return {metrics_text(r, view, seconds), dump_json(status_json(r, view, host_problems), 2) + "\n"};
+}
+
+}  // namespace fairlead::agent
