@@ -156,7 +156,7 @@ void add_other_commands(CLI::App& app, Context& context, Arguments& a, Outcome& 
   inspect->add_option("ENDPOINT", a.endpoint, "Container id or its beginning, name or address")->required();
   inspect->add_option("--network", a.filter_network, "Only of this network");
   inspect->callback([&] { outcome.output = endpoint_inspect(context, a.endpoint, a.filter_network); });
-  add_command(app, context, "status", "Daemons, counts and bad documents of this node")->callback([&] {
+  add_command(app, context, "status", "Daemons, counts and problems of this node")->callback([&] {
     outcome.output = status(context);
   });
 }

@@ -1,5 +1,6 @@
 #include "ctl/status_command.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -34,6 +35,23 @@ DaemonState ask(Context& context, const std::string& name) {
     daemon.state = status.error().message;
   }
   return daemon;
+}
+
+std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : std::string(); }
+
+// What a daemon says it cannot do ("problems" of its status: texts, or objects with "object" and "problem").
+// Bad documents, which every daemon reports, are told once.
+void add_complaints(const DaemonState& daemon, std::vector<std::string>& problems) {
+  auto list = daemon.status.is_object() ? daemon.status.find("problems") : daemon.status.end();
+  if (list == daemon.status.end() || !list->is_array()) return;
+  for (const auto& item : *list) {
+    std::string text = text_of(item);
+    if (item.is_object() && item.contains("object") && item.contains("problem"))
+      text = text_of(item["object"]) + ": " + text_of(item["problem"]);
+    bool known = std::any_of(problems.begin(), problems.end(),
+                             [&](const auto& p) { return text.find(p) != text.npos || p.find(text) != p.npos; });
+    if (!text.empty() && !known) problems.push_back("fairlead-" + daemon.name + ": " + text);
+  }
 }
 
 void read_routers(Context& context, size_t& count) {
@@ -81,7 +99,7 @@ std::string for_people(const std::vector<DaemonState>& daemons, const Counts& co
   fields.emplace_back("routers", std::to_string(counts.routers));
   fields.emplace_back("services", std::to_string(counts.services));
   fields.emplace_back("endpoints", std::to_string(counts.endpoints));
-  fields.emplace_back("bad documents", problems.empty() ? "none" : std::to_string(problems.size()));
+  fields.emplace_back("problems", problems.empty() ? "none" : std::to_string(problems.size()));
   std::string text = list(fields);
   for (const auto& problem : problems) text += "  " + problem + "\n";
   return text;
@@ -95,6 +113,7 @@ Output status(Context& context) {
   FL_TRY(Counts counts, count(context));
   std::vector<std::string> problems = std::move(context.warnings);
   context.warnings.clear();
+  for (const auto& daemon : daemons) add_complaints(daemon, problems);
   if (!context.json) return for_people(daemons, counts, problems);
   Json json{{"networks", counts.networks},
             {"routers", counts.routers},

@@ -158,7 +158,7 @@ def test_CTL_009_bad_documents_do_not_hide_the_good_ones(lab):
     contains(result.err, "/vni", "and the field")
     status = node.ctl_json("status")
     equal((status["networks"], len(status["problems"])), (1, len(bad)), "status counts them")
-    contains(node.ctl_ok("status"), "bad documents:", "and people see it")
+    contains(node.ctl_ok("status"), "problems:", "and people see them")
 
 
 def test_CTL_010_wrong_usage_exits_2_and_says_what_there_is(lab):
