@@ -45,7 +45,8 @@ ifaddrmsg address_header(uint32_t index, const Prefix& prefix) {
   header.ifa_family = static_cast<uint8_t>(prefix.family());
   header.ifa_prefixlen = static_cast<uint8_t>(prefix.length);
   header.ifa_index = index;
-  if (prefix.address.is_link_local()) header.ifa_scope = RT_SCOPE_LINK;
+  // 169.254/16 stays global as with `ip address add`: masquerading picks no link-scope source (inet_select_addr).
+  if (prefix.address.is_v6() && prefix.address.is_link_local()) header.ifa_scope = RT_SCOPE_LINK;
   return header;
 }
 

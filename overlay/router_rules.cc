@@ -94,14 +94,17 @@ std::string input(const Network& network, const Router& router) {
   return text;
 }
 
-std::string postrouting(const Network& network) {
+std::string postrouting(const Network& network, const Router& router) {
   if (network.internal) return "";
   // The host sees the uplink address, never a container's: networks with equal subnets stay apart, and the host's
   // reverse path filter finds the way back.
-  return "  chain postrouting {\n"
-         "    type nat hook postrouting priority srcnat; policy accept;\n"
-         "    iifname \"c*\" oifname \"ul\" masquerade\n"
-         "  }\n";
+  std::string text =
+      "  chain postrouting {\n"
+      "    type nat hook postrouting priority srcnat; policy accept;\n";
+  const std::string out = "    iifname \"c*\" oifname \"ul\" snat ";
+  if (uses_family(network, AF_INET)) text += out + "ip to " + router.router4.to_string() + "\n";
+  if (uses_family(network, AF_INET6)) text += out + "ip6 to " + router.router6.to_string() + "\n";
+  return text + "  }\n";
 }
 
 }  // namespace
@@ -112,7 +115,7 @@ std::string replace_table(const std::string& name) {
 
 std::string router_rules(const Network& network, const Router& router) {
   return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + marking(network) + forward(network) +
-         input(network, router) + postrouting(network) + "}\n";
+         input(network, router) + postrouting(network, router) + "}\n";
 }
 
 }  // namespace fairlead::overlay
