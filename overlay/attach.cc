@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/file.h"
@@ -17,13 +18,23 @@ using kernel::Batch;
 using kernel::NetlinkSocket;
 using kernel::Route;
 
-// Interface numbers are chosen here so that one batch can make a link and use it. Far above what the kernel hands out
-// (it counts from 1), and random, so that two at once rarely meet; when they do, EBUSY says so and others are drawn.
-uint32_t random_index() {
-  uint32_t value = 0;
-  while (::getrandom(&value, sizeof value, 0) != sizeof value) {
+struct Indexes {
+  uint32_t host = 0, container = 0;
+};
+
+// Interface numbers are chosen here so that one batch can make a link and use it: random, so that two at once rarely
+// meet, above what the kernel hands out (it counts from 1), and no larger than needed: the kernel keeps them in a
+// radix tree of 6 bits a level and 576 bytes a node (net/core/dev.c, dev_by_index). A taken number is answered by
+// EBUSY or EEXIST, and the next attempt draws from a larger range.
+Indexes draw_indexes(int attempt) {
+  uint32_t chance[2];
+  while (::getrandom(chance, sizeof chance, 0) != sizeof chance) {
   }
-  return 0x1000000 + (value & 0x3ffffff);
+  auto within = [&](uint32_t value, int bits) {
+    uint32_t first = 1u << std::min(bits + 6 * attempt, 29);
+    return first | (value & (first - 1));
+  };
+  return {within(chance[0], 17), within(chance[1], 5)};
 }
 
 Mac gateway_mac() { return Mac{kGatewayMac}; }
@@ -53,26 +64,6 @@ kernel::Message route_message(const ContainerRoute& r, uint32_t index) {
 }
 
 AttachError other(Error error) { return {AttachError::Kind::kOther, std::move(error)}; }
-
-// Settings the container's end must have before it is up: no autoconfiguration from forged advertisements
-// (CVE-2020-10749), no redirects, no IPv6 at all on a network without it (CVE-2024-32473).
-Result<void> secure_interface(const std::string& ifname, bool v6) {
-  std::string conf = "net/ipv6/conf/" + ifname + "/";
-  if (!v6) {
-    FL_CHECK(write_sysctl(conf + "disable_ipv6", "1"));
-  } else {
-    // A container's default may be "disabled" (Docker's and runc's images set it); its network says otherwise.
-    FL_CHECK(write_sysctl(conf + "disable_ipv6", "0"));
-    FL_CHECK(write_sysctl(conf + "accept_ra", "0"));
-    FL_CHECK(write_sysctl(conf + "accept_redirects", "0"));
-  }
-  FL_CHECK(write_sysctl("net/ipv4/conf/" + ifname + "/accept_redirects", "0"));
-  return {};
-}
-
-struct Indexes {
-  uint32_t host = 0, container = 0;
-};
 
 kernel::VethSpec veth_of(const Attachment& a, Indexes indexes, int container) {
   kernel::VethSpec veth;
@@ -108,7 +99,7 @@ tl::expected<Indexes, AttachError> make_link(const Attachment& a, NetlinkSocket&
                                              int container) {
   Error last;
   for (int attempt = 0; attempt < 8; attempt++) {
-    Indexes indexes{random_index(), random_index()};
+    Indexes indexes = draw_indexes(attempt);
     Batch batch = router_side(a, indexes.host);
     batch.insert(batch.begin(), kernel::add_veth(veth_of(a, indexes, container)));
     std::vector<std::string> texts;
@@ -181,8 +172,10 @@ Batch router_side(const Attachment& a, uint32_t host_index) {
 Batch container_side(const Attachment& a, uint32_t index, const Mac& gateway) {
   Batch batch;
   batch.push_back(kernel::set_link({.index = 1, .up = true}));  // lo is number 1 in every namespace
-  // The host end has it from its router's defaults.
-  if (has_v6(a)) batch.push_back(kernel::set_link({.index = index, .no_link_local = true}));
+  // Before it is up, and on networks without IPv6, too (CVE-2024-32473); the host end has it from its router's
+  // defaults. A kernel without IPv6 has nothing to set.
+  batch.push_back(kernel::set_link({.index = index, .no_link_local = true}));
+  batch.back().tolerate({EAFNOSUPPORT});
   for (const auto& address : a.addresses) batch.push_back(kernel::set_address(index, Prefix{address, address.bits()}));
   batch.push_back(kernel::set_link({.index = index, .up = true}));
   for (const auto& address : a.gateways) batch.push_back(kernel::set_neighbour(index, address, gateway));
@@ -192,10 +185,44 @@ Batch container_side(const Attachment& a, uint32_t index, const Mac& gateway) {
 
 namespace {
 
-// Runs the container's side. A default route that another network has already is replaced by routes to our subnets.
-Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket& inside, uint32_t index) {
+struct Answers {
+  std::vector<int> results;
   std::vector<std::string> texts;
-  FL_TRY(auto results, inside.run_each(container_side(a, index, gateway_mac()), &texts));
+};
+
+// Runs the container's side. A container's own default may be "no IPv6" (Docker and runc set it), and its network says
+// otherwise: the kernel answers EACCES ("IPv6 is disabled on this device", addrconf.c), then it is enabled on this one
+// interface and what failed runs again. This is the only use of /proc/sys, and rare for a reason: looking up a
+// container's /proc/sys/net takes as long as there are containers (docs/decisions/0007-no-sysctls-in-add.md).
+Result<Answers> run_container_side(const Attachment& a, NetlinkSocket& inside, int container, uint32_t index) {
+  Answers answers;
+  FL_TRY(answers.results, inside.run_each(container_side(a, index, gateway_mac()), &answers.texts));
+  if (!has_v6(a) || std::count(answers.results.begin(), answers.results.end(), EACCES) == 0) return answers;
+  auto enabled = kernel::in_netns(container, [&]() -> Result<void> {
+    FL_CHECK(write_sysctl("net/ipv6/conf/" + a.ifname + "/disable_ipv6", "0"));
+    return {};
+  });
+  if (!enabled) return fail(enabled.error());
+  Batch all = container_side(a, index, gateway_mac()), again;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < all.size(); i++) {
+    if (!answers.results[i]) continue;
+    places.push_back(i);
+    again.push_back(std::move(all[i]));
+  }
+  std::vector<std::string> texts;
+  FL_TRY(auto results, inside.run_each(std::move(again), &texts));
+  for (size_t i = 0; i < places.size(); i++) {
+    answers.results[places[i]] = results[i];
+    answers.texts[places[i]] = texts[i];
+  }
+  return answers;
+}
+
+// A default route that another network has already is replaced by routes to our subnets.
+Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket& inside, int container, uint32_t index) {
+  FL_TRY(auto answers, run_container_side(a, inside, container, index));
+  const auto& [results, texts] = answers;
   size_t first_route = results.size() - a.routes.size();
   std::vector<ContainerRoute> made;
   Batch instead;
@@ -230,10 +257,7 @@ tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& 
 
   auto made = make_link(a, *in_router, *in_container, container);
   if (!made) return tl::unexpected(made.error());
-  auto secured = kernel::in_netns(container, [&] { return secure_interface(a.ifname, has_v6(a)); });
-  Result<std::vector<ContainerRoute>> routes = fail("");
-  if (secured) routes = configure(a, *in_container, made->container);
-  else routes = fail(secured.error());
+  auto routes = configure(a, *in_container, container, made->container);
   if (!routes) {
     remove_link(*in_router, made->host, a.host_ifname);
     return tl::unexpected(other(routes.error()));
