@@ -109,8 +109,9 @@ Result<void> NetlinkSocket::send(const Batch& batch, uint32_t first_sequence) {
     header->nlmsg_seq = first_sequence + static_cast<uint32_t>(i);
     header->nlmsg_pid = 0;
     header->nlmsg_flags |= NLM_F_REQUEST;
-    // Both bits: each alone means something else in other requests (NLM_F_REPLACE, NLM_F_EXCL).
-    if ((header->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) header->nlmsg_flags |= NLM_F_ACK;
+    // The kernel works through the batch in order and reports failures unasked, so the last acknowledgement says that
+    // all are done. NLM_F_DUMP is two bits; each alone means something else (NLM_F_REPLACE, NLM_F_EXCL).
+    if (i + 1 == batch.size() && (header->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) header->nlmsg_flags |= NLM_F_ACK;
     buffer.append(reinterpret_cast<const char*>(header), header->nlmsg_len);
     buffer.append(NLMSG_ALIGN(header->nlmsg_len) - header->nlmsg_len, '\0');
   }
@@ -147,7 +148,7 @@ Result<bool> read_answers(int fd, int flags, const std::function<bool(const nlms
 Result<std::vector<int>> NetlinkSocket::run_each(Batch batch, std::vector<std::string>* texts) {
   std::vector<int> results(batch.size(), 0);
   if (texts) texts->assign(batch.size(), "");
-  // Several at a time so that acknowledgements (about 60 to 200 bytes each) never overrun the receive buffer.
+  // Several at a time so that reports of failures (about 60 to 200 bytes each) never overrun the receive buffer.
   constexpr size_t kWindow = 256;
   for (size_t begin = 0; begin < batch.size(); begin += kWindow) {
     size_t end = std::min(begin + kWindow, batch.size());
@@ -156,14 +157,14 @@ Result<std::vector<int>> NetlinkSocket::run_each(Batch batch, std::vector<std::s
     uint32_t first = sequence_;
     sequence_ += static_cast<uint32_t>(part.size());
     FL_CHECK(send(part, first));
-    for (size_t open = part.size(); open > 0;) {
+    for (bool open = true; open;) {
       FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
         uint32_t index = header.nlmsg_seq - first;
         if (header.nlmsg_type != NLMSG_ERROR || index >= part.size()) return true;
         int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
         results[begin + index] = sys;
         if (texts && sys) (*texts)[begin + index] = error_text(part[index].what(), sys, extended_text(header));
-        open--;
+        if (index + 1 == part.size()) open = false;
         return true;
       }));
       (void)more;

@@ -1,7 +1,7 @@
 // Netlink requests in batches, with the kernel's own words (extended acknowledgement) in every error.
 //
-// A Batch is many requests sent with one sendmsg and answered with one acknowledgement each. The kernel runs them in
-// order and does not stop at a failure, so a caller says per request which errno it can live with.
+// A Batch is many requests sent with one sendmsg; failures are answered one by one, success once at the end. The kernel
+// runs them in order and does not stop at a failure, so a caller says per request which errno it can live with.
 // Threads: a socket belongs to one thread at a time. It stays in the namespace it was opened in.
 // Cost: opening about 4 µs; a batch is 1 + ceil(answers/32 KiB) system calls.
 #pragma once
