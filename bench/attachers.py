@@ -126,7 +126,8 @@ class Floor(Attacher):
         for kind in ["leases", "endpoints"]:
             os.makedirs(f"{self._folder}/{kind}")
         self.router = sandbox.make_netns(f"router-{self.network}")
-        ctx.prepare_router(self.router)
+        gateways = [f"10.{number}.0.1/32"] + ([f"fd57:{number}::1/128"] if families == 46 else [])
+        ctx.prepare_router(self.router, gateways)
 
     @classmethod
     def missing(cls, ctx):

@@ -24,10 +24,12 @@ class Context:
     def rounds(self, thorough, quick):
         return quick if self.quick else thorough
 
-    def prepare_router(self, netns):
-        """A namespace that forwards, as fairlead's routers do (for the floor, which has no agent)."""
+    def prepare_router(self, netns, gateways):
+        """A namespace that forwards and has the gateway addresses, as fairlead's routers (the floor has no agent)."""
         with sandbox.inside(netns):
             sandbox.link_up("lo")
+            for gateway in gateways:
+                sandbox.add_address("lo", gateway)
             for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/addr_gen_mode"]:
                 with open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
                     file.write("1")

@@ -6,7 +6,6 @@
 // and, for dual stack, FLOOR_IP6 FLOOR_GW6. Standard input is read and ignored, a result is printed.
 #include <fcntl.h>
 #include <linux/if_link.h>
-#include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -114,24 +113,16 @@ void link_up(Requests* r, uint32_t index) {
   close_request(r);
 }
 
-// No ICMP redirects and no fe80:: address, without a file of /proc/sys. The kernel takes neither while a link is made
-// (EAFNOSUPPORT) nor, in one request with IFF_UP, in time: it brings the link up first (do_setlink). The router's
-// links get theirs from its namespace's defaults.
-void harden(Requests* r, uint32_t index, bool v6) {
+// No fe80:: address. The kernel takes this neither while a link is made (EAFNOSUPPORT) nor, in one request with IFF_UP,
+// in time: it brings the link up first (do_setlink). The router's links get it from their namespace's default.
+void no_link_local(Requests* r, uint32_t index) {
   auto* link = request<ifinfomsg>(r, RTM_NEWLINK, 0);
   link->ifi_index = static_cast<int>(index);
   rtattr* families = nest(r, IFLA_AF_SPEC);
-  rtattr* inet = nest(r, AF_INET);
-  rtattr* settings = nest(r, IFLA_INET_CONF);
-  attribute_u32(r, IPV4_DEVCONF_ACCEPT_REDIRECTS, 0);
-  close_nest(r, settings);
-  close_nest(r, inet);
-  if (v6) {
-    rtattr* inet6 = nest(r, AF_INET6);
-    unsigned char none = IN6_ADDR_GEN_MODE_NONE;
-    attribute(r, IFLA_INET6_ADDR_GEN_MODE, &none, 1);
-    close_nest(r, inet6);
-  }
+  rtattr* inet6 = nest(r, AF_INET6);
+  unsigned char none = IN6_ADDR_GEN_MODE_NONE;
+  attribute(r, IFLA_INET6_ADDR_GEN_MODE, &none, 1);
+  close_nest(r, inet6);
   close_nest(r, families);
   close_request(r);
 }
@@ -176,14 +167,6 @@ void add_route(Requests* r, int family, uint32_t index, const void* destination,
 void write_whole(const char* path, int flags, const char* text, size_t size) {
   int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0640);
   if (fd < 0 || write(fd, text, size) != static_cast<ssize_t>(size) || close(fd) != 0) fail(path, errno);
-}
-
-void write_sysctl(const char* ifname, const char* name, const char* value) {
-  char path[128];
-  snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", ifname, name);
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || write(fd, value, 1) != 1) fail(path, errno);
-  close(fd);
 }
 
 void lease_path(char* to, size_t size, const Attachment* a, const char* address) {
@@ -231,7 +214,7 @@ void in_router(const Attachment* a, int container_fd) {
 void in_container(const Attachment* a, int container_fd) {
   Requests r;
   link_up(&r, 1);
-  harden(&r, a->index, a->ip6);
+  no_link_local(&r, a->index);
   link_up(&r, a->index);
   for (int i = 0; i < (a->ip6 ? 2 : 1); ++i) {
     int family = i ? AF_INET6 : AF_INET;
@@ -240,12 +223,6 @@ void in_container(const Attachment* a, int container_fd) {
     add_route(&r, family, a->index, nullptr, a->gateway[i]);
   }
   if (setns(container_fd, CLONE_NEWNET) != 0) fail(a->netns, errno);
-  if (a->ip6) {
-    write_sysctl(a->ifname, "accept_ra", "0");
-    write_sysctl(a->ifname, "accept_redirects", "0");
-  } else {
-    write_sysctl(a->ifname, "disable_ipv6", "1");
-  }
   if (int error = run(&r)) fail("requests in the container", error);
 }
 

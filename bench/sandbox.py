@@ -77,3 +77,7 @@ def inside(path):
 
 def link_up(name):
     netlink.set_link(name, up=True)
+
+
+def add_address(ifname, address):
+    netlink.add_address(ifname, address)
