@@ -13,12 +13,15 @@ import sys
 import tempfile
 import time
 
+from . import tsc
 from .cpio import Archive
 from .image import VmError, REPOSITORY
 
 QEMU = "qemu-system-x86_64"
 CONSOLE_LINES = 40
 STATUS_DIED, STATUS_TIMEOUT = 125, 124
+BOOT_LIMIT = 300        # seconds; 6 on an idle machine with two cores, 35 with a load of 20 on them
+START = b"start\n"      # from init on the third port; then "exit N"
 # Variables of the caller that mean something else (or nothing) inside.
 NOT_PASSED = {"PWD", "OLDPWD", "SHLVL", "_", "NOTIFY_SOCKET", "TMPDIR", "XDG_RUNTIME_DIR"}
 
@@ -27,7 +30,8 @@ def job_archive(argv, modules, environment, cwd):
     """What init finds in /job; appended to the initramfs."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())
              if name.isidentifier() and name not in NOT_PASSED]
-    lines += ["export FAIRLEAD_IN_VM=1", f"cd {shlex.quote(cwd)} || exit 126", "exec " + shlex.join(argv)]
+    # By env, because busybox' shell would prefer its own sh, ip, … to the machine's.
+    lines += ["export FAIRLEAD_IN_VM=1", f"cd {shlex.quote(cwd)} || exit 126", "exec /usr/bin/env -- " + shlex.join(argv)]
     archive = Archive()
     archive.file("job/run", "\n".join(lines) + "\n")
     archive.file("job/modules", modules + "\n")
@@ -57,12 +61,21 @@ def kvm_works(folder):
         return b"Linux version" in console.read()
 
 
+def kernel_arguments(kvm):
+    """Errors only on the console; a panic ends QEMU (-no-reboot)."""
+    words = ["console=ttyS0", "quiet", "loglevel=4", "panic=-1", "oops=panic", "mitigations=off", "random.trust_cpu=on",
+             "apparmor=0", "audit=0"]
+    frequency = None if kvm else tsc.kilohertz()
+    if frequency:
+        words += [f"tsc_early_khz={frequency}", "tsc=reliable"]
+    return " ".join(words)
+
+
 def command_line(folder, initramfs, console, ports, cpus, memory, kvm):
     accelerator = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "microvm,rtc=on", *accelerator,
             "-smp", str(cpus), "-m", str(memory), "-kernel", f"{folder}/vmlinux", "-initrd", initramfs,
-            "-append", "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off no_timer_check tsc=reliable random.trust_cpu=on "
-                       "apparmor=0 audit=0 nokaslr net.ifnames=0",
+            "-append", kernel_arguments(kvm),
             "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
             "-fsdev", "local,id=machine,path=/,security_model=none,readonly=on,multidevs=remap",
             "-device", "virtio-9p-device,fsdev=machine,mount_tag=machine", "-device", "virtio-serial-device"]
@@ -80,7 +93,7 @@ class Run:
         self._cpus, self._memory = cpus, memory
         self._environment = dict(os.environ) if environment is None else environment
         self._cwd = cwd
-        self._end = b""
+        self._end, self._started = b"", False
 
     def run(self):
         kvm = kvm_works(self._folder)
@@ -116,8 +129,8 @@ class Run:
         return self._verdict(in_time, console, complaint)
 
     def _pump(self, ports, qemu):
-        """Copies the ports until QEMU closes them all. False when the time is over."""
-        deadline = time.monotonic() + self._timeout
+        """Copies the ports until QEMU closes them all. False when the time is over: first that of the boot, then the program's."""
+        deadline = time.monotonic() + BOOT_LIMIT
         selector = selectors.DefaultSelector()
         for number, port in enumerate(ports):
             selector.register(port, selectors.EVENT_READ, number)
@@ -134,6 +147,9 @@ class Run:
                     selector.unregister(key.fileobj)
                 elif key.data == 2:
                     self._end += data
+                    if not self._started and self._end.startswith(START):
+                        self._started, self._end = True, self._end[len(START):]
+                        deadline = time.monotonic() + self._timeout
                 else:
                     stream = (sys.stdout, sys.stderr)[key.data].buffer
                     stream.write(data)
@@ -146,7 +162,8 @@ class Run:
         if len(words) == 2 and words[0] == "exit" and words[1].isdigit():
             return int(words[1])
         lines = os.pread(console, os.fstat(console).st_size, 0).decode(errors="replace").splitlines()
-        reason = f"not done after {self._timeout:g} s" if not in_time else "it ended without an end marker"
+        late = f"not done after {self._timeout:g} s" if self._started else f"not booted after {BOOT_LIMIT} s"
+        reason = "it ended without an end marker" if in_time else late
         if any("Kernel panic" in line for line in lines):
             reason = "kernel panic"
         print(f"run-in-vm: the VM failed: {reason}" + (f"; QEMU says: {complaint}" if complaint else ""), file=sys.stderr)

@@ -1,0 +1,142 @@
+"""Kills, closed outputs, many at once."""
+import json
+import random
+import signal
+import time
+
+from lab import eventually
+from .judge import check
+
+
+def result_of(process):
+    """The result a plugin run in the background printed (stderr may follow)."""
+    text = process.output()
+    return json.JSONDecoder().raw_decode(text, text.index("{"))[0]
+
+
+def variables(pod, ifname="eth0"):
+    return {"CNI_CONTAINERID": pod.id, "CNI_NETNS": pod.netns, "CNI_IFNAME": ifname}
+
+
+@check("CNI-056.0", "kill -9 while the IPAM works, then DEL, then ADD", "robustness; SPEC §3", tags=("delegates",))
+def killed_in_ipam(t):
+    before = t.baseline()
+    conf, env = t.stub(ADD={"sleep": 30, "stdout": json.dumps(t.stub_result())}), t.stub_env()
+    pod = t.pod()
+    process = t.start("ADD", conf, {**variables(pod), **env})
+    eventually(lambda: t.stub_log(), 5, "the IPAM is asked")
+    process.kill()
+    conf = t.stub()
+    pod.delete(conf, env=env).silent("DEL after the kill")
+    t.unchanged(before, "after DEL nothing is left")
+    pod.add(conf, env=env).ok("the next ADD")
+    pod.delete(env=env).silent()
+    t.unchanged(before, "and all is clean")
+
+
+@check("CNI-056.1", "kill -9 at random moments of ADD and DEL, then DEL", "robustness; SPEC §3", seconds=180)
+def killed_anywhere(t):
+    before = t.baseline()
+    pod = t.pod()
+    start = time.monotonic()
+    pod.attach()
+    usual = time.monotonic() - start
+    pod.detach()
+    dice = random.Random(56)
+    killed = 0
+    for round_ in range(30):
+        command = "ADD" if round_ % 3 else "DEL"
+        if command == "DEL":
+            pod.attach()
+        process = t.start(command, t.conf(), variables(pod))
+        time.sleep(dice.uniform(0, usual))
+        process.signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        pod.delete().silent(f"DEL after a killed {command}")
+        eventually(lambda: not pod.has(), 2, f"round {round_}: the link goes")
+    assert killed >= 5, f"the kills came in time {killed} times of 30"
+    t.unchanged(before, "after DEL nothing is left")
+    pod.attach()
+    pod.detach()
+
+
+@check("CNI-057", "ADD with stdout closed or full", "robustness", tags=("should",))
+def stdout_broken(t):
+    before = t.baseline()
+    for wrap in ('exec "$0" >&-', 'exec "$0" >/dev/full'):
+        pod = t.pod()
+        answer = pod.add(wrap=wrap)
+        assert answer.rc != 0, f"the runtime never saw the result; {wrap} {answer}"
+        eventually(lambda pod=pod: not pod.has(), 2, "no link is left in the container")
+        t.unchanged(before, f"full rollback: {wrap}")
+
+
+@check("CNI-160", "parallel ADD of distinct containers", "SPEC §3 Lifecycle", seconds=180)
+def fifty_at_once(t):
+    before = t.baseline()
+    # Equal beginnings: host-side names must not be made of the id's first bytes.
+    pods = [t.pod(f"p{n}", identity="0123456789abcdef" * 4 + f"{n:02d}") for n in range(50)]
+    start = time.monotonic()
+    processes = [t.start("ADD", t.conf(), variables(pod)) for pod in pods]
+    for pod, process in zip(pods, processes):
+        assert process.wait(60) == 0, f"{pod.name}: {process.output()}"
+        pod.result, pod.conf = result_of(process), t.conf()
+    took = time.monotonic() - start
+    assert took < 30 * t.lab.slow, f"{took:.1f} s"
+    for what, values in {"address": [pod.ips(4)[0] for pod in pods],
+                         "MAC": [i["mac"] for pod in pods for i in pod.result["interfaces"] if i.get("sandbox")],
+                         "host name": [i["name"] for pod in pods for i in pod.result["interfaces"]
+                                       if not i.get("sandbox") and i["name"] != t.conf().get("bridge")]}.items():
+        assert len(set(values)) == len(values), f"every {what} once: {sorted(values)}"
+        assert all(len(value) <= 17 for value in values)
+    for pod in (pods[0], pods[49]):
+        assert pod.place.ping(pods[25].ips(4)[0], timeout=1) is not None, f"{pod.name} reaches p25"
+    deletions = [t.start("DEL", t.conf(), variables(pod)) for pod in pods]
+    for pod, process in zip(pods, deletions):
+        assert process.wait(60) == 0, f"{pod.name}: {process.output()}"
+    t.unchanged(before, "50 DELs at once leave nothing", within=10)
+
+
+@check("CNI-161", "ADD and DEL of the same container at once", "SPEC forbids it to the runtime; kubelets do it", tags=("should",), seconds=180)
+def add_and_del_at_once(t):
+    before = t.baseline()
+    pod = t.pod()
+    for round_ in range(25):
+        adding = t.start("ADD", t.conf(), variables(pod))
+        deleting = t.start("DEL", t.conf(), variables(pod))
+        added = adding.wait(20)
+        deleting.wait(20)
+        whole = pod.has() and bool(pod.addresses())
+        leased = bool(set(t.leases()))
+        if added == 0 and whole and leased:
+            pod.result = result_of(adding)
+            pod.conf = t.conf()
+            pod.check().silent(f"round {round_}: attached in full")
+        else:
+            eventually(lambda: not pod.has() and not t.leases(), 2, f"round {round_}: neither attached nor removed in full")
+        pod.delete(t.conf()).silent("the last DEL")
+        eventually(lambda: not pod.has(), 2, f"round {round_}: the last DEL leaves no link")
+    t.unchanged(before, "nor anything else")
+
+
+@check("CNI-162", "a stopped process makes others fail with code 11 rather than hang", "robustness", seconds=120)
+def stopped_holder(t):
+    """Some call is stopped at a random moment; whatever it holds, calls for other containers end within 10 s."""
+    t.baseline()
+    dice = random.Random(162)
+    for round_ in range(6):
+        pod, other = t.pod(), t.pod()
+        process = t.start("ADD", t.conf(), variables(pod))
+        time.sleep(dice.uniform(0, 0.02))
+        process.signal(signal.SIGSTOP)
+        start = time.monotonic()
+        answer = other.add(timeout=12)
+        took = time.monotonic() - start
+        process.signal(signal.SIGCONT)
+        process.wait(30)
+        assert took < 10 * t.lab.slow, f"round {round_}: {took:.1f} s"
+        if answer.rc != 0:
+            answer.fails(11)
+        else:
+            other.delete().silent()
+        pod.delete(t.conf()).silent()

@@ -1,0 +1,67 @@
+"""Checks and verdicts. A check is a function of a Trial; it returns, or raises AssertionError or Skipped."""
+import collections
+import json
+import os
+import re
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+Verdict = collections.namedtuple("Verdict", "word reason details")
+
+
+class Skipped(Exception):
+    """The target cannot be asked this (it lacks a version, a capability); the text says why."""
+
+
+class Check:
+    def __init__(self, function, identity, title, source, needs, tags, seconds):
+        self.function, self.id, self.title, self.source = function, identity, title, source
+        self.needs, self.tags, self.limit = needs, tags, seconds
+
+    @property
+    def test_name(self):
+        """A name conformance/run understands: test_CNI_041_1_result_format_0_2_0"""
+        number = self.id.removeprefix("CNI-").replace(".", "_")
+        return f"test_CNI_{number}_" + re.sub(r"\W+", "_", self.title.lower()).strip("_")
+
+    def missing(self, target):
+        """Why this target need not be asked at all; "" when it must."""
+        for need in self.needs:
+            if need == "dual" and not (target.subnet(4) and target.subnet(6)):
+                return "the configuration is not dual-stack"
+            if need.startswith("cap:") and need.removeprefix("cap:") not in target.capabilities:
+                return f"the configuration does not declare the capability {need.removeprefix('cap:')}"
+        return ""
+
+
+CHECKS = []
+
+
+def check(identity, title, source, needs=(), tags=(), seconds=60):
+    """needs: "dual" (both families), "cap:NAME" (a declared capability). tags: strict, should, v1.1, ipam, delegates."""
+    def register(function):
+        CHECKS.append(Check(function, identity, title, source, tuple(needs), tuple(tags), seconds))
+        return function
+    return register
+
+
+def judge(one, trial):
+    reason = one.missing(trial.target)
+    if reason:
+        return Verdict("skipped", reason, "")
+    try:
+        one.function(trial)
+    except Skipped as skipped:
+        return Verdict("skipped", str(skipped), "")
+    except AssertionError as failure:
+        return Verdict("fail", str(failure), traceback.format_exc())
+    return Verdict("pass", "", "")
+
+
+def known_verdicts(name):
+    """{id: {"verdict": …, "reason": …}} as recorded for a reference plugin; None when nothing is recorded."""
+    try:
+        with open(f"{HERE}/verdicts/{name}.json") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
