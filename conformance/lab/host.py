@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import socket
-import stat
 
 from . import kernel, machine, netlink
 from .check import eventually
@@ -203,10 +202,6 @@ class Host(Place):
         """{file name: document}"""
         folder = f"{RUN}/endpoints/{network}"
         return {name: self.read_json(f"{folder}/{name}") for name in self.listdir(folder) if name.endswith(".json")}
-
-    def remove_tree_of_sockets(self):
-        """What is left in the run directory besides documents; for leak checks."""
-        return [name for name in self.listdir(RUN) if stat.S_ISSOCK(os.lstat(self.path(f"{RUN}/{name}")).st_mode)]
 
     def snapshot(self):
         """What must be as before once everything of ours is removed: links, routes, rules, firewall, namespaces, xfrm."""

@@ -13,7 +13,7 @@ from . import kernel
 PSEUDO = ("/proc", "/sys", "/dev", "/run")
 # Directories that start empty although the machine has something in them.
 EMPTY = ("/etc/cni", "/etc/fairlead", "/var/lib/fairlead", "/var/lib/cni")
-TMPFS = ("/run", "/var/lib/fairlead", "/var/lib/cni", "/dev/shm")
+TMPFS = ("/var/lib/fairlead", "/var/lib/cni", "/dev/shm")
 ETC = {
     "hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
     "resolv.conf": "# none\n",
@@ -67,14 +67,13 @@ def _make_root(name):
     for point in other_mounts:
         _graft(point, "/run/root" + point)
     root = "/run/root"
-    for point in TMPFS[:1]:
-        kernel.mount("tmpfs", root + point, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
+    kernel.mount("tmpfs", root + "/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
     kernel.mount("proc", root + "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     kernel.mount("sysfs", root + "/sys", "sysfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     if os.path.isdir(root + "/sys/fs/cgroup"):
         kernel.mount("/sys/fs/cgroup", root + "/sys/fs/cgroup", None, kernel.MS_BIND | kernel.MS_REC)
     kernel.mount("/dev", root + "/dev", None, kernel.MS_BIND | kernel.MS_REC)
-    for point in TMPFS[1:]:
+    for point in TMPFS:
         mode = "mode=1777" if point == "/dev/shm" else "mode=0755"
         os.makedirs(root + point, exist_ok=True)
         kernel.mount("tmpfs", root + point, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, mode)

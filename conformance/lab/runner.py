@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +21,8 @@ from .lab import Lab, REPOSITORY, isolated
 
 CONFORMANCE = f"{REPOSITORY}/conformance"
 DEFAULT_LIMIT = 60
-GRACE = 15          # seconds after its own time limit in which a test may still print its transcript
+GRACE = 5 * SLOW    # seconds after its own time limit in which a test may still print its transcript
+VM_LIMIT = 7200     # seconds for a whole run in the VM; every test has its own limit besides
 NAME = re.compile(r"test_([A-Z]+)_(\d+)(?:_(\d+)(?=_))?_(\w+)$")
 
 
@@ -95,6 +97,13 @@ def _tests_of(suite, module):
         for values in itertools.product(*choices.values()):
             tests.append(Test(suite, function, dict(zip(choices, values))))
     return tests
+
+
+def prepare(suite):
+    """Runs the suite's program `prepare`, if it has one: what its tests need from outside, which they cannot reach."""
+    program = f"{CONFORMANCE}/{suite}/prepare"
+    if os.access(program, os.X_OK):
+        subprocess.run([program], stdin=subprocess.DEVNULL, check=False)    # a test that needs it will say what is missing
 
 
 def missing_needs(tests):
@@ -216,7 +225,7 @@ def _vm(arguments):
     """Replaces this process by the same run in the VM."""
     own = [argument for argument in arguments if argument != "--in-vm"]
     program = f"{CONFORMANCE}/vm/run-in-vm"
-    os.execv(program, [program, "--", f"{CONFORMANCE}/run", *own])
+    os.execv(program, [program, "--timeout", str(VM_LIMIT), "--", f"{CONFORMANCE}/run", *own])
 
 
 def main(arguments):
@@ -240,6 +249,8 @@ def main(arguments):
         print("\n".join(f"{test.suite}: {test.label}" for test in tests))
         return 0
     report = Report()
+    for suite in sorted({test.suite for test in tests}):
+        prepare(suite)
     absent = missing_needs(tests)
     able = []
     for test in tests * options.repeat:

@@ -2,6 +2,7 @@
 import os
 import socket
 import subprocess
+import time
 
 from lab import *
 from lab import dnsmessage
@@ -50,7 +51,9 @@ def test_LAB_003_a_cable_can_be_cut_and_healed(lab):
 
 def test_LAB_004_a_host_has_files_of_its_own(lab):
     one, two = lab.host("h1"), lab.host("h2")
-    for path in ("/run/fairlead/x", "/var/lib/fairlead/x", "/etc/fairlead/x", "/tmp/x", "/usr/local/x"):
+    name = f"lab-004-{time.time_ns()}"
+    for folder in ("/run/fairlead", "/var/lib/fairlead", "/etc/fairlead", "/tmp", "/usr/local"):
+        path = f"{folder}/{name}"
         one.write(path, {"from": "h1"})
         equal(one.read_json(path), {"from": "h1"}, "written")
         equal(one.must("cat", path), '{"from": "h1"}', "seen by its programs")
