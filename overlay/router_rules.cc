@@ -45,13 +45,21 @@ std::string forward(const Network& network) {
   std::string text =
       "  chain forward {\n"
       "    type filter hook forward priority filter; policy drop;\n"
-      "    ct state vmap { established : accept, related : accept, invalid : drop }\n";
+      "    ct state vmap { established : accept, related : goto errors, invalid : drop }\n"
+      // Neighbour discovery is between a link's two ends; connection tracking lets it through untracked.
+      "    icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } "
+      "counter drop\n";
   text += network.internal ? "    iifname \"c*\" oifname \"c*\" accept\n"
                            : "    iifname \"c*\" oifname { \"c*\", \"ul\" } accept\n";
   text +=
       "    iifname \"ul\" oifname \"c*\" ct status dnat accept comment \"published port\"\n"
       "    iifname \"c*\" counter reject with icmpx admin-prohibited\n"
       "    counter\n"
+      "  }\n"
+      // A redirect is an error message to connection tracking: it would pass as related to any known flow.
+      "  chain errors {\n"
+      "    icmp type redirect counter drop\n"
+      "    accept\n"
       "  }\n";
   return text;
 }
