@@ -82,13 +82,13 @@ class Place(Traffic):
         kernel.setns(self._net_fd, kernel.CLONE_NEWNET)
         os.chdir("/")
 
-    def _spawn(self, argv, env, **options):
+    def _spawn(self, argv, env, preexec=None, **options):
         environment = dict(os.environ, **self._machine.environment)
         for key, value in (env or {}).items():
             environment[key] = value
         environment = {key: str(value) for key, value in environment.items() if value is not None}
         with kernel.children_in(self._machine.pid_namespace_fd):
-            return subprocess.Popen(argv, env=environment, preexec_fn=self._enter, **options)
+            return subprocess.Popen(argv, env=environment, preexec_fn=lambda: (self._enter(), preexec and preexec()), **options)
 
     def run(self, *argv, input=None, timeout=10, env=None):
         argv = words(argv)
@@ -115,10 +115,10 @@ class Place(Traffic):
                                  f"{(result.err or result.out).strip()}")
         return result.out
 
-    def popen(self, *argv, env=None, stdin=subprocess.DEVNULL):
+    def popen(self, *argv, env=None, stdin=subprocess.DEVNULL, preexec=None):
         argv = words(argv)
         output = tempfile.TemporaryFile()
-        popen = self._spawn(argv, env, stdin=stdin, stdout=output, stderr=output)
+        popen = self._spawn(argv, env, preexec, stdin=stdin, stdout=output, stderr=output)
         self.lab.transcript.say(f"{self.name}$ {shlex.join(argv)} &   (pid {popen.pid})")
         return Process(self, popen, output)
 
@@ -143,6 +143,11 @@ class Place(Traffic):
     def ip_json(self, *argv):
         """`ip -j -d ARGV`, parsed."""
         return json.loads(self.must("ip", "-j", "-d", *words(argv)) or "[]")
+
+    def nft_list(self, *table):
+        """The ruleset as nft's JSON objects; with ("inet", "name") one table's."""
+        command = ["nft", "-j", "list", *(("table", *table) if table else ("ruleset",))]
+        return json.loads(self.must(command))["nftables"]
 
     def links(self):
         return {link["ifname"]: link for link in self.ip_json("link") if "ifname" in link}

@@ -248,6 +248,9 @@ def main(arguments):
     if options.list:
         print("\n".join(f"{test.suite}: {test.label}" for test in tests))
         return 0
+    if os.geteuid() != 0:
+        print("conformance/run: needs root (or CAP_SYS_ADMIN and CAP_NET_ADMIN) to make namespaces", file=sys.stderr)
+        return 2
     report = Report()
     for suite in sorted({test.suite for test in tests}):
         prepare(suite)
