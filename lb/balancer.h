@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,8 +43,8 @@ class Balancer {
   // What of the last apply() somebody else has undone, as words for the log and the repair counter ("table inet
   // fairlead_lb"); empty when all is as it was left. apply() with the same plan repairs it.
   virtual Result<std::vector<std::string>> drift() = 0;
-  // Of all frontends of the last plan.
-  virtual Result<Connections> connections() = 0;
+  // Of some frontends of the last plan; backends without any are left out.
+  virtual Result<Connections> connections(const std::set<FrontendKey>& of) = 0;
   // Load-following schedulers the kernel cannot do itself; to be called every 250 ms.
   virtual Result<void> follow_load() { return {}; }
 };

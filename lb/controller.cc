@@ -136,11 +136,16 @@ void Controller::look_at_drains() {
     for (const auto& name : draining)
       if (std::get<0>(name) == network) idle.insert(name);
     if (idle.empty() || !router) continue;
-    auto counts = router->connections();
-    if (!counts) continue;
-    for (const auto& [key, frontend] : plan_.routers[network].frontends)
+    const auto& frontends = plan_.routers[network].frontends;
+    std::set<FrontendKey> concerned;
+    for (const auto& [key, frontend] : frontends)
       for (const auto& b : frontend.backends)
-        if (counts->count({key, b.address, b.port})) idle.erase({network, frontend.service, b.endpoint});
+        if (idle.count({network, frontend.service, b.endpoint})) concerned.insert(key);
+    auto counts = router->connections(concerned);
+    if (!counts) continue;
+    for (const auto& key : concerned)
+      for (const auto& b : frontends.at(key).backends)
+        if (counts->count({key, b.address, b.port})) idle.erase({network, frontends.at(key).service, b.endpoint});
     for (const auto& name : idle) drains_.finish(name);
     change = change || !idle.empty();
   }

@@ -3,6 +3,7 @@
 #include <linux/netlink.h>
 
 #include "kernel/netns.h"
+#include "lb/ipvs_balancer.h"
 #include "lb/local_routes.h"
 #include "lb/nft_balancer.h"
 
@@ -17,7 +18,8 @@ Result<std::unique_ptr<RouterControl>> RouterControl::open(const std::string& ne
   FL_CHECK(kernel::in_netns(router->netns_->get(), [&]() -> Result<void> {
     FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_ROUTE));
     router->routes_ = std::make_unique<kernel::NetlinkSocket>(std::move(socket));
-    FL_TRY(router->balancer_, kind == BalancerKind::kIpvs ? NftBalancer::open() : NftBalancer::open());
+    const int inside = router->netns_->get();
+    FL_TRY(router->balancer_, kind == BalancerKind::kIpvs ? IpvsBalancer::open(inside) : NftBalancer::open(inside));
     return {};
   }));
   return router;

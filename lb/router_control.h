@@ -25,7 +25,7 @@ class RouterControl {
   Result<std::vector<Refusal>> apply(const RouterPlan& plan);
   // What somebody else has undone since the last apply(), already repaired when this returns.
   Result<std::vector<std::string>> repair();
-  Result<Connections> connections() { return balancer_->connections(); }
+  Result<Connections> connections(const std::set<FrontendKey>& of) { return balancer_->connections(of); }
   Result<void> follow_load() { return balancer_->follow_load(); }
   const std::shared_ptr<Fd>& netns() const { return netns_; }
 

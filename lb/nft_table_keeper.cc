@@ -1,0 +1,72 @@
+#include "lb/nft_table_keeper.h"
+
+#include <linux/netlink.h>
+
+#include "kernel/nft_dump.h"
+#include "overlay/names.h"
+
+namespace fairlead::lb {
+namespace {
+
+constexpr int kTries = 3;
+
+std::vector<std::string> fixed_sets(const NftTable& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, definition] : table.sets) names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+Result<NftTableKeeper> NftTableKeeper::open() {
+  FL_TRY(auto session, kernel::NftSession::open());
+  FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_NETFILTER));
+  return NftTableKeeper(std::move(session), std::move(socket));
+}
+
+Result<void> NftTableKeeper::write(const NftTable& wanted) {
+  if (applied_) {
+    std::string text = nft_transaction(&*applied_, wanted);
+    if (text.empty()) return {};
+    if (session_.run(text)) return {};
+    applied_.reset();  // somebody has interfered: from what is really there
+  }
+  FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, {}));
+  if (!state.exists) return session_.run(nft_transaction(nullptr, wanted));
+  if (session_.run(nft_transaction(nullptr, wanted, {state.chains, state.sets, state.maps}))) return {};
+  return session_.run(nft_replacement(wanted));
+}
+
+Result<void> NftTableKeeper::apply(NftTable wanted) {
+  if (applied_ && *applied_ == wanted) return {};
+  for (int attempt = 0; attempt < kTries; attempt++) {
+    FL_TRY(uint32_t before, session_.generation());
+    if (auto written = write(wanted); !written) {
+      applied_.reset();
+      return fail(written.error());
+    }
+    FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(wanted)));
+    FL_TRY(generation_, session_.generation());
+    digest_ = state.digest;
+    // Otherwise somebody else's transaction came between, and what was read may not be what was written.
+    if (generation_ == before + 1) break;
+    applied_.reset();
+  }
+  applied_ = std::move(wanted);
+  return {};
+}
+
+Result<bool> NftTableKeeper::drifted() {
+  if (!applied_) return true;
+  FL_TRY(uint32_t now, session_.generation());
+  if (now == generation_) return false;
+  FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(*applied_)));
+  if (state.exists && state.digest == digest_) {
+    generation_ = now;
+    return false;
+  }
+  applied_.reset();
+  return true;
+}
+
+}  // namespace fairlead::lb

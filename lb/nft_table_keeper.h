@@ -1,0 +1,34 @@
+// The table inet fairlead_lb of one namespace: applies values, notices strangers' changes.
+// All changes are one transaction. What an earlier process left is taken over: contents are replaced, entries of dynamic
+// maps (clients' affinity) stay. Threads: one. Cost: a change costs one transaction of what differs and one reading of
+// the table; drifted() one request while nobody changed any ruleset in the namespace.
+#pragma once
+
+#include <optional>
+
+#include "kernel/netlink.h"
+#include "kernel/nft.h"
+#include "lb/nft_table.h"
+
+namespace fairlead::lb {
+
+class NftTableKeeper {
+ public:
+  // Opened in the calling thread's network namespace.
+  static Result<NftTableKeeper> open();
+  Result<void> apply(NftTable wanted);
+  Result<bool> drifted();  // since the last apply()
+
+ private:
+  NftTableKeeper(kernel::NftSession session, kernel::NetlinkSocket socket)
+      : session_(std::move(session)), socket_(std::move(socket)) {}
+  Result<void> write(const NftTable& wanted);
+
+  kernel::NftSession session_;
+  kernel::NetlinkSocket socket_;
+  std::optional<NftTable> applied_;  // none: contents unknown
+  uint32_t generation_ = 0;
+  uint64_t digest_ = 0;
+};
+
+}  // namespace fairlead::lb
