@@ -50,4 +50,10 @@ bool is_dns_name(std::string_view name) {
   return label > 0;
 }
 
+bool is_machine_made_id(std::string_view id) {
+  return id.size() >= 32 && id.find_first_not_of("0123456789abcdef") == id.npos;
+}
+
+std::string_view short_id(std::string_view id) { return is_machine_made_id(id) ? id.substr(0, 12) : id; }
+
 }  // namespace fairlead

@@ -21,4 +21,9 @@ bool is_interface_name(std::string_view name);
 // One or more DNS labels of letters, digits, '-', '_' (1 to 63 bytes each), 253 bytes in all.
 bool is_dns_name(std::string_view name);
 
+// An id a machine made (Docker, Podman, CRI: 64 hex digits), as against one a person gave ("default-web-1").
+bool is_machine_made_id(std::string_view id);
+// For people: the first twelve digits of a machine's id, a person's id whole.
+std::string_view short_id(std::string_view id);
+
 }  // namespace fairlead

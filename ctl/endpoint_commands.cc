@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/names.h"
 #include "ctl/documents.h"
 #include "ctl/table.h"
 
@@ -75,7 +76,7 @@ Output endpoint_list(Context& context, const std::string& network, const std::st
   if (context.json) return json_array(endpoints);
   std::vector<std::vector<std::string>> rows;
   for (const auto& e : endpoints)
-    rows.push_back({e.network, join(e.names, ","), e.container.substr(0, 12), e.ifname, join(texts(e.addresses)),
+    rows.push_back({e.network, join(e.names, ","), std::string(short_id(e.container)), e.ifname, join(texts(e.addresses)),
                     join(e.services, ","), e.state});
   return table({"NETWORK", "NAMES", "CONTAINER", "INTERFACE", "ADDRESSES", "SERVICES", "STATE"}, rows);
 }

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/names.h"
 #include "base/file.h"
 #include "ctl/documents.h"
 #include "ctl/table.h"
@@ -65,7 +66,7 @@ std::vector<std::string> names_of(const std::vector<Service>& services) {
 std::vector<std::string> names_of(const std::vector<Endpoint>& endpoints) {
   std::vector<std::string> names;
   for (const auto& endpoint : endpoints)
-    names.push_back(endpoint.names.empty() ? endpoint.container.substr(0, 12) : endpoint.names.front());
+    names.push_back(endpoint.names.empty() ? std::string(short_id(endpoint.container)) : endpoint.names.front());
   return names;
 }
 

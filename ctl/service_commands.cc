@@ -93,7 +93,7 @@ std::vector<Task> tasks_of(const Service& service, const std::vector<Endpoint>& 
   return tasks;
 }
 
-std::string task_name(const Endpoint& e) { return e.names.empty() ? e.container.substr(0, 12) : e.names.front(); }
+std::string task_name(const Endpoint& e) { return e.names.empty() ? std::string(short_id(e.container)) : e.names.front(); }
 
 uint32_t weight_of(const Service& s, const Endpoint& e) {
   for (const auto& [name, weight] : s.weights) {
@@ -120,7 +120,7 @@ std::string describe(const Service& s, const std::vector<Task>& tasks) {
   if (tasks.empty()) return text;
   std::vector<std::vector<std::string>> rows;
   for (const auto& task : tasks)
-    rows.push_back({task_name(*task.endpoint), task.endpoint->container.substr(0, 12),
+    rows.push_back({task_name(*task.endpoint), std::string(short_id(task.endpoint->container)),
                     join(texts(task.endpoint->addresses)), std::to_string(weight_of(s, *task.endpoint)),
                     task.endpoint->state, task.healthy ? "yes" : "no"});
   return text + "\n" + table({"TASK", "CONTAINER", "ADDRESSES", "WEIGHT", "STATE", "HEALTHY"}, rows);

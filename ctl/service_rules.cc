@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/names.h"
 #include "state/address_plan.h"
 
 namespace fairlead::ctl {
@@ -62,7 +63,7 @@ Result<void> check_published(const Service& service, const std::vector<Service>&
     for (const auto& endpoint : endpoints)
       for (const auto& mapping : endpoint.port_mappings)
         if (mapping.host_port == port.published && mapping.protocol == port.protocol)
-          return fail(what + " belongs to container " + endpoint.container.substr(0, 12) + " of network " +
+          return fail(what + " belongs to container " + std::string(short_id(endpoint.container)) + " of network " +
                       endpoint.network + "; choose another or stop the container");
   }
   return {};
