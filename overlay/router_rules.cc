@@ -29,16 +29,20 @@ std::string prerouting(const Network& network) {
   return text;
 }
 
+std::string reply_mark() {
+  char mark[16];
+  snprintf(mark, sizeof mark, "0x%x", kReplyMark);
+  return mark;
+}
+
 // Internal networks have no default route but for these (kReplyMark). Behind connection tracking, before the route.
 std::string marking(const Network& network) {
   if (!network.internal) return "";
-  char mark[16];
-  snprintf(mark, sizeof mark, "0x%x", kReplyMark);
-  return std::string(
-             "  chain marking {\n"
-             "    type filter hook prerouting priority mangle; policy accept;\n"
-             "    iifname \"ul\" ct state new ct mark set ") +
-         mark + "\n    iifname \"c*\" ct direction reply ct mark " + mark + " meta mark set " + mark + "\n  }\n";
+  return "  chain marking {\n"
+         "    type filter hook prerouting priority mangle; policy accept;\n"
+         "    iifname \"ul\" ct state new ct mark set " + reply_mark() + "\n"
+         "    iifname \"c*\" ct direction reply ct mark " + reply_mark() + " meta mark set " + reply_mark() + "\n"
+         "  }\n";
 }
 
 std::string forward(const Network& network) {
@@ -103,15 +107,20 @@ std::string input(const Network& network, const Router& router) {
 }
 
 std::string postrouting(const Network& network, const Router& router) {
-  if (network.internal) return "";
-  // The host sees the uplink address, never a container's: networks with equal subnets stay apart, and the host's
-  // reverse path filter finds the way back.
   std::string text =
       "  chain postrouting {\n"
       "    type nat hook postrouting priority srcnat; policy accept;\n";
-  const std::string out = "    iifname \"c*\" oifname \"ul\" snat ";
-  if (uses_family(network, AF_INET)) text += out + "ip to " + router.router4.to_string() + "\n";
-  if (uses_family(network, AF_INET6)) text += out + "ip6 to " + router.router6.to_string() + "\n";
+  for (int family : {AF_INET, AF_INET6}) {
+    if (!uses_family(network, family)) continue;
+    const std::string to = std::string("snat ") + word(family) + " to ";
+    // The host sees the uplink address, never a container's: networks with equal subnets stay apart, and the host's
+    // reverse path filter finds the way back.
+    if (!network.internal)
+      text += "    iifname \"c*\" oifname \"ul\" " + to + (family == AF_INET ? router.router4 : router.router6).to_string() + "\n";
+    // A container of an internal network can only answer addresses of its own subnet.
+    else if (auto gateway = network.gateway(family))
+      text += "    oifname \"c*\" ct mark " + reply_mark() + " " + to + gateway->to_string() + "\n";
+  }
   return text + "  }\n";
 }
 
