@@ -15,8 +15,9 @@ using cni::cni_fail;
 using cni::CniError;
 using cni::CniResult;
 
-// How many addresses one owner names before it tries them: more than can be contended for at once on a node.
-constexpr size_t kWindow = 256;
+// How many addresses one owner names before it tries them: first more than are usually contended for at once, then
+// more than can be. Naming them is a good part of what an ADD computes.
+constexpr size_t kFirstWindow = 48, kWindow = 256;
 constexpr int kRounds = 64;
 
 // A release held up by a stopped process may work later.
@@ -89,7 +90,7 @@ Result<std::vector<std::vector<Address>>> choices_for(const IpamRequest& request
     } else {
       std::function<bool(const Address&)> is_taken;
       if (list) is_taken = [&](const Address& a) { return taken.count(a) != 0; };
-      choices.push_back(request.sets[i].candidates(cursors[i], kWindow, is_taken));
+      choices.push_back(request.sets[i].candidates(cursors[i], list ? kWindow : kFirstWindow, is_taken));
     }
   }
   return choices;

@@ -17,6 +17,8 @@ namespace {
 // The kernel packs answers of a dump into what the reader offers, at most 32 KiB (netlink_dump, af_netlink.c).
 constexpr size_t kReceiveBytes = 32768;
 constexpr int kDumpTries = 5;
+// libnl's own choice is a page, touched in full for each of the dozen requests of an ADD.
+constexpr size_t kMaxRequest = 1024;
 
 // The text of an extended acknowledgement, "" when the kernel sent none (NLMSGERR_ATTR_MSG, linux/netlink.h).
 std::string extended_text(const nlmsghdr& header) {
@@ -41,8 +43,8 @@ std::string error_text(const std::string& what, int sys, const std::string& exte
 }  // namespace
 
 Message::Message(uint16_t type, uint16_t flags, std::string what) : what_(std::move(what)) {
-  message_ = nlmsg_alloc_simple(type, flags);
-  if (!message_) std::abort();  // out of memory; bad_alloc ends the process as well
+  message_ = nlmsg_alloc_size(kMaxRequest);
+  if (!message_ || !nlmsg_put(message_, 0, 0, type, 0, flags)) std::abort();  // out of memory, as bad_alloc
 }
 Message::Message(Message&& other) noexcept
     : message_(std::exchange(other.message_, nullptr)),
@@ -61,7 +63,7 @@ Message& Message::append(const void* data, size_t size) {
   return *this;
 }
 Message& Message::put(uint16_t type, const void* data, size_t size) {
-  // A page holds any request of ours; more would be a mistake in the program, not of its input.
+  // kMaxRequest holds any request of ours; more would be a mistake in the program, not of its input.
   if (nla_put(message_, type, static_cast<int>(size), data) < 0) std::abort();
   return *this;
 }
