@@ -31,12 +31,47 @@ Result<void> sync_folder(const std::string& folder) {
   return {};
 }
 
-Result<void> write_temporary(const std::string& name, std::string_view text, Durability durability, unsigned mode) {
-  Fd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!fd) return fail_errno("create", name);
+Result<void> write_open(const Fd& fd, const std::string& name, std::string_view text, Durability durability) {
   if (auto r = write_all(fd.get(), text, name); !r) return r;
   if (durability == Durability::kDurable && ::fsync(fd.get()) != 0) return fail_errno("sync", name);
   return {};
+}
+
+Result<void> write_temporary(const std::string& name, std::string_view text, Durability durability, unsigned mode) {
+  Fd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!fd) return fail_errno("create", name);
+  return write_open(fd, name, text, durability);
+}
+
+// Through a file without a name (O_TMPFILE), so that a kill before the end leaves nothing behind. false: path exists.
+// nullopt: the file system cannot do it.
+Result<std::optional<bool>> create_nameless(const std::string& path, std::string_view text, Durability durability,
+                                            unsigned mode) {
+  const std::string folder = folder_of(path);
+  Fd fd(::open(folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode));
+  if (!fd) {
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) return std::nullopt;
+    return fail_errno("create a file in", folder);
+  }
+  FL_CHECK(write_open(fd, path, text, durability));
+  // open(2): the way to give such a file a name without CAP_DAC_READ_SEARCH.
+  const std::string from = "/proc/self/fd/" + std::to_string(fd.get());
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
+  if (errno == EEXIST) return false;
+  if (errno == ENOENT) return std::nullopt;  // no /proc here
+  return fail_errno("create", path);
+}
+
+Result<bool> link_named(const std::string& path, std::string_view text, Durability durability, unsigned mode) {
+  std::string temporary = temporary_name(path);
+  auto written = write_temporary(temporary, text, durability, mode);
+  // link(2), not rename: it refuses an existing name, and the new name appears with its whole content.
+  int rc = written ? ::link(temporary.c_str(), path.c_str()) : 0;
+  int sys = errno;
+  ::unlink(temporary.c_str());
+  if (!written) return fail(written.error().with("create " + path));
+  if (rc != 0 && sys != EEXIST) return fail_errno("create", path, sys);
+  return rc == 0;
 }
 
 }  // namespace
@@ -80,6 +115,11 @@ Result<std::optional<std::string>> read_file(const std::string& path, size_t max
 }
 
 Result<void> replace_file(const std::string& path, std::string_view text, Durability durability, unsigned mode) {
+  if (::access(path.c_str(), F_OK) != 0) {
+    auto created = create_nameless(path, text, durability, mode);
+    if (!created) return fail(created.error().with("write " + path));
+    if (*created == true) return durability == Durability::kDurable ? sync_folder(folder_of(path)) : Result<void>();
+  }
   std::string temporary = temporary_name(path);
   auto written = write_temporary(temporary, text, durability, mode);
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = fail_errno("rename to", path);
@@ -92,22 +132,13 @@ Result<void> replace_file(const std::string& path, std::string_view text, Durabi
 }
 
 Result<bool> create_file(const std::string& path, std::string_view text, Durability durability, unsigned mode) {
-  std::string temporary = temporary_name(path);
-  auto written = write_temporary(temporary, text, durability, mode);
-  if (!written) {
-    ::unlink(temporary.c_str());
-    return fail(written.error().with("create " + path));
+  auto created = create_nameless(path, text, durability, mode);
+  if (!created) return fail(created.error().with("create " + path));
+  if (!*created) {
+    FL_TRY(*created, link_named(path, text, durability, mode));
   }
-  // link(2), not rename: it refuses an existing name, and the new name appears with its whole content.
-  int rc = ::link(temporary.c_str(), path.c_str());
-  int sys = errno;
-  ::unlink(temporary.c_str());
-  if (rc != 0) {
-    if (sys == EEXIST) return false;
-    return fail_errno("create", path, sys);
-  }
-  if (durability == Durability::kDurable) FL_CHECK(sync_folder(folder_of(path)));
-  return true;
+  if (**created && durability == Durability::kDurable) FL_CHECK(sync_folder(folder_of(path)));
+  return **created;
 }
 
 Result<bool> remove_file(const std::string& path) {
