@@ -31,7 +31,7 @@ class CheckConnection {
   Fd fd_;
   Phase phase_ = Phase::kConnecting;
   bool refused_ = false;
-  std::string request_;   // empty: a TCP check
+  std::string request_;  // empty: a TCP check
   std::string received_;
 };
 

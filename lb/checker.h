@@ -18,16 +18,12 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "lb/drain.h"
-#include "state/records.h"
+#include "lb/model.h"
 
 namespace fairlead::lb {
 
-struct HealthTarget {
+struct HealthTarget : CheckPlan {
   std::shared_ptr<Fd> netns;  // the router's
-  Address source, address;    // source: none: the kernel's choice
-  uint16_t port = 0;
-  HealthCheck config;
   // The verdict until the first one. A new backend has to prove itself; one that was healthy before a restart of this
   // process has not.
   bool healthy = false;
@@ -42,7 +38,7 @@ class HealthChecker {
 
   // Replaces the list. Targets that stay keep their verdict and rhythm.
   void set_targets(HealthTargets targets);
-  int fd() const { return changed_.get(); }  // readable when there are changes
+  int fd() const { return changed_.get(); }                  // readable when there are changes
   std::vector<std::pair<BackendName, bool>> take_changes();  // backend, healthy
 
   uint64_t checks() const { return checks_; }
@@ -56,8 +52,8 @@ class HealthChecker {
   std::atomic<uint64_t> checks_{0}, failures_{0};
   std::atomic<bool> end_{false};
   std::mutex mutex_;
-  std::shared_ptr<const HealthTargets> targets_;            // guarded by mutex_; null: nothing new
-  std::vector<std::pair<BackendName, bool>> changes_;       // guarded by mutex_
+  std::shared_ptr<const HealthTargets> targets_;       // guarded by mutex_; null: nothing new
+  std::vector<std::pair<BackendName, bool>> changes_;  // guarded by mutex_
   std::thread thread_;
 };
 

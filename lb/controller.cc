@@ -9,8 +9,8 @@
 namespace fairlead::lb {
 namespace {
 
-constexpr unsigned kRepairTicks = 1000 / kTickMs;    // a repair every second
-constexpr unsigned kRescanTicks = 30000 / kTickMs;   // the safety net below inotify
+constexpr unsigned kRepairTicks = 1000 / kTickMs;   // a repair every second
+constexpr unsigned kRescanTicks = 30000 / kTickMs;  // the safety net below inotify
 
 int64_t now_ms() {
   using namespace std::chrono;
@@ -25,14 +25,29 @@ Controller::Controller(const Paths& paths, BalancerKind kind)
 Result<void> Controller::start() {
   FL_TRY(view_, StateView::open(paths_));
   FL_TRY(host_, HostControl::open());
+  FL_TRY(checker_, HealthChecker::start());
+  health_.restore(view_->health());
   update();
+  health_.end_of_restart();
   return {};
 }
 
 void Controller::on_documents() {
   auto changes = view_->refresh();
   set_error("state directory", changes ? std::nullopt : std::optional<Error>(changes.error()));
+  // Health documents are our own.
+  if (changes) changes->health.clear();
   if (changes && changes->any()) update();
+}
+
+void Controller::on_health() {
+  auto changes = checker_->take_changes();
+  for (const auto& [backend, healthy] : changes) {
+    health_.set(backend, healthy);
+    log_info("service " + std::get<0>(backend) + "/" + std::get<1>(backend) + ": " + std::get<2>(backend) +
+             (healthy ? " is healthy" : " is unhealthy"));
+  }
+  if (!changes.empty()) update();
 }
 
 void Controller::on_tick() {
@@ -43,23 +58,51 @@ void Controller::on_tick() {
   }
   look_at_drains();
   for (auto& [network, router] : routers_)
-    if (auto followed = router->follow_load(); !followed) log_debug("network " + network + ": " + followed.error().message);
+    if (auto followed = router->follow_load(); !followed)
+      log_debug("network " + network + ": " + followed.error().message);
   if (ticks_ % kRepairTicks == 0) repair();
 }
 
 Plan Controller::make() {
   const int64_t now = now_ms();
   Documents documents{view_->networks(), view_->services(), view_->endpoints(), view_->routers()};
-  auto standing = [&](const Service& service, const Endpoint& endpoint, uint8_t) {
-    if (endpoint.state != "stopping") return Standing::kServing;
-    return drains_.standing({service.network, service.name, endpoint.key()}, now, service.drain_ms);
-  };
   drains_.begin_round();
   Incumbents claimed;
-  Plan plan = make_plan(documents, standing, incumbents_, &claimed);
+  auto ask = [&](const Service& service, const Endpoint& endpoint, uint8_t protocol) {
+    return standing(service, endpoint, protocol, now);
+  };
+  Plan plan = make_plan(documents, ask, incumbents_, &claimed);
   drains_.end_round();
+  health_.keep_only(plan.checks);
   incumbents_ = std::move(claimed);
   return plan;
+}
+
+Standing Controller::standing(const Service& service, const Endpoint& endpoint, uint8_t protocol, int64_t now) {
+  const BackendName name{service.network, service.name, endpoint.key()};
+  Verdict verdict = health_port(service) ? health_.verdict(name) : Verdict::kHealthy;
+  if (verdict == Verdict::kPending) return Standing::kOut;
+  if (verdict == Verdict::kHealthy && endpoint.state != "stopping") return Standing::kServing;
+  Standing drain = drains_.standing(name, now, service.drain_ms);
+  // Nothing would ever tell a UDP client that nobody answers.
+  return verdict == Verdict::kUnhealthy && protocol == kUdp ? Standing::kOut : drain;
+}
+
+// Tells the checker what to check and the others what it found.
+void Controller::watch_health() {
+  HealthTargets targets;
+  for (const auto& [name, check] : plan_.checks) {
+    auto router = routers_.find(std::get<0>(name));
+    if (router == routers_.end() || !router->second) continue;
+    HealthTarget target{check, router->second->netns(), health_.verdict(name) == Verdict::kHealthy};
+    targets.emplace(name, std::move(target));
+  }
+  checker_->set_targets(std::move(targets));
+  std::set<ObjectKey> checked;
+  for (const auto& [key, service] : view_->services())
+    if (health_port(*service)) checked.insert(key);
+  auto saved = save_health(paths_, health_.documents(checked), view_->health(), health_written_);
+  set_error("health documents", saved ? std::nullopt : std::optional<Error>(saved.error()));
 }
 
 void Controller::update() {
@@ -70,6 +113,7 @@ void Controller::update() {
   for (const auto& [network, plan] : plan_.routers) apply_router(plan);
   auto host = host_->apply(plan_.host);
   set_error("published ports", host ? std::nullopt : std::optional<Error>(host.error()));
+  watch_health();
   publish();
 }
 
@@ -123,7 +167,15 @@ void Controller::repair() {
       repairs_[what]++;
       log_warning("somebody had changed " + what + "; restored");
     }
-  if (again) update();
+  // Somebody may have removed or edited a health document.
+  std::erase_if(health_written_, [&](const auto& entry) {
+    auto present = view_->health().find(entry.first);
+    return present == view_->health().end() || present->second->unhealthy != entry.second.unhealthy;
+  });
+  if (again)
+    update();
+  else
+    watch_health();
   publish();
 }
 
@@ -166,7 +218,13 @@ void Controller::set_error(const std::string& object, const std::optional<Error>
 void Controller::publish() {
   auto report = std::make_shared<Report>();
   report->balancer = balancer_name(kind_);
-  for (const auto& [key, service] : view_->services()) report->services[key];
+  for (const auto& [key, service] : view_->services()) {
+    auto& line = report->services[key];
+    line.unhealthy = health_.unhealthy(key);
+    line.health_transitions = health_.transitions(key);
+  }
+  report->health_checks = checker_->checks();
+  report->health_failures = checker_->failures();
   for (const auto& [network, router] : plan_.routers) {
     // A service has a frontend per VIP, port and published port; its backends are counted once.
     std::map<std::pair<std::string, std::string>, uint32_t> weights;

@@ -14,7 +14,9 @@
 #include <string>
 
 #include "base/result.h"
+#include "lb/checker.h"
 #include "lb/drain.h"
+#include "lb/health_book.h"
 #include "lb/host_control.h"
 #include "lb/plan.h"
 #include "lb/report.h"
@@ -32,8 +34,11 @@ class Controller {
   Result<void> start();
 
   int view_fd() const { return view_->fd(); }
+  int health_fd() const { return checker_->fd(); }
   // Something happened in the state directory.
   void on_documents();
+  // The checker has verdicts.
+  void on_health();
   // Every kTickMs: drains, load, repairs, and what failed last time.
   void on_tick();
 
@@ -45,6 +50,8 @@ class Controller {
   void apply_router(const RouterPlan& plan);
   void repair();
   void look_at_drains();
+  void watch_health();
+  Standing standing(const Service& service, const Endpoint& endpoint, uint8_t protocol, int64_t now);
   void publish();
   void set_error(const std::string& object, const std::optional<Error>& error);
   bool has_errors() const { return !errors_.empty(); }
@@ -55,16 +62,19 @@ class Controller {
   std::unique_ptr<HostControl> host_;
   std::map<std::string, std::unique_ptr<RouterControl>> routers_;  // by network
   DrainClock drains_;
+  std::unique_ptr<HealthChecker> checker_;
+  HealthBook health_;
+  std::map<ObjectKey, ServiceHealth> health_written_;
   Incumbents incumbents_;
-  Plan plan_;                                       // last made
-  std::map<std::string, RouterPlan> applied_;       // last applied without error
+  Plan plan_;                                  // last made
+  std::map<std::string, RouterPlan> applied_;  // last applied without error
   std::map<std::string, std::vector<Refusal>> refusals_;
-  std::map<std::string, std::string> errors_;       // object → message
-  std::map<std::string, uint64_t> repairs_;         // kind → count
+  std::map<std::string, std::string> errors_;  // object → message
+  std::map<std::string, uint64_t> repairs_;    // kind → count
   uint64_t applies_ = 0, failures_ = 0;
   unsigned ticks_ = 0;
   mutable std::mutex mutex_;
-  std::shared_ptr<const Report> report_;            // guarded by mutex_
+  std::shared_ptr<const Report> report_;  // guarded by mutex_
 };
 
 }  // namespace fairlead::lb

@@ -6,14 +6,10 @@
 #include <map>
 #include <set>
 #include <string>
-#include <tuple>
 
 #include "lb/plan.h"
 
 namespace fairlead::lb {
-
-// network, service, attachment key
-using BackendName = std::tuple<std::string, std::string, std::string>;
 
 class DrainClock {
  public:

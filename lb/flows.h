@@ -19,6 +19,7 @@ bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to);
 
 // The same on the host. Stale are flows that were translated to a router's uplink address and no published port leads
 // there any more, and UDP flows to a port of this machine that has been published since (`before` lacks it).
-bool is_stale_on_host(const HostPlan& before, const HostPlan& now, const std::set<Address>& local, const kernel::Flow& flow);
+bool is_stale_on_host(const HostPlan& before, const HostPlan& now, const std::set<Address>& local,
+                      const kernel::Flow& flow);
 
 }  // namespace fairlead::lb

@@ -15,7 +15,8 @@ class Flows : public testing::Test {
     plan_ = world_.plan().routers.at("appnet");
   }
   // From 10.32.0.9 to `to`, answered by `from`.
-  static kernel::Flow flow(const char* to, uint16_t port, const char* from, uint16_t from_port, uint8_t protocol = kTcp) {
+  static kernel::Flow flow(const char* to, uint16_t port, const char* from, uint16_t from_port,
+                           uint8_t protocol = kTcp) {
     kernel::Flow f;
     f.original = {ip("10.32.0.9"), ip(to), protocol, 40000, port};
     f.reply = {ip(from), ip("10.32.0.9"), protocol, from_port, 40000};
@@ -43,7 +44,9 @@ TEST_F(Flows, OfARemovedFrontendAreStale) {
   EXPECT_TRUE(is_stale(plan_, flow("169.254.64.3", 8000, "10.32.0.2", 8080)));
 }
 
-TEST_F(Flows, ThatWereThereBeforeTheFrontendAreStale) { EXPECT_TRUE(is_stale(plan_, flow("10.32.255.1", 80, "10.32.255.1", 80))); }
+TEST_F(Flows, ThatWereThereBeforeTheFrontendAreStale) {
+  EXPECT_TRUE(is_stale(plan_, flow("10.32.255.1", 80, "10.32.255.1", 80)));
+}
 
 TEST_F(Flows, ToOtherAddressesAreNobodysBusiness) {
   EXPECT_FALSE(is_stale(plan_, flow("10.32.0.3", 80, "10.32.0.3", 80)));

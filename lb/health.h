@@ -31,7 +31,7 @@ class HealthState {
  private:
   HealthCheck config_;
   bool healthy_;
-  uint32_t in_a_row_ = 0;       // results against the verdict
+  uint32_t in_a_row_ = 0;         // results against the verdict
   int64_t first_failure_ms_ = 0;  // start of the first of them
   int64_t next_ms_;
 };

@@ -10,13 +10,14 @@ inline constexpr size_t kMaxHeadBytes = 16384;
 
 struct HeadResult {
   enum { kIncomplete, kComplete, kMalformed } state = kIncomplete;
-  int status = 0;              // of a complete head: 100 to 599
-  size_t size = 0;             // bytes of a complete head with its empty line
-  const char* problem = "";    // of a malformed one
+  int status = 0;            // of a complete head: 100 to 599
+  size_t size = 0;           // bytes of a complete head with its empty line
+  const char* problem = "";  // of a malformed one
 };
 
 // received: everything so far, from the first byte. More than kMaxHeadBytes without an end is malformed. Refused
-// besides what the grammar refuses: bare LF, line folding, NUL and other control characters, white space before a colon.
+// besides what the grammar refuses: bare LF, line folding, NUL and other control characters, white space before a
+// colon.
 HeadResult read_response_head(std::string_view received);
 
 }  // namespace fairlead::lb

@@ -36,12 +36,18 @@ Result<int> write_settings() {
 
 kernel::Message request(const kernel::Ipvs& ipvs, const IpvsChange& c) {
   switch (c.kind) {
-    case IpvsChange::kAddService: return ipvs.add(c.service);
-    case IpvsChange::kSetService: return ipvs.set(c.service);
-    case IpvsChange::kRemoveService: return ipvs.remove(c.service);
-    case IpvsChange::kAddDestination: return ipvs.add(c.service, c.destination);
-    case IpvsChange::kSetDestination: return ipvs.set(c.service, c.destination);
-    case IpvsChange::kRemoveDestination: break;
+    case IpvsChange::kAddService:
+      return ipvs.add(c.service);
+    case IpvsChange::kSetService:
+      return ipvs.set(c.service);
+    case IpvsChange::kRemoveService:
+      return ipvs.remove(c.service);
+    case IpvsChange::kAddDestination:
+      return ipvs.add(c.service, c.destination);
+    case IpvsChange::kSetDestination:
+      return ipvs.set(c.service, c.destination);
+    case IpvsChange::kRemoveDestination:
+      break;
   }
   return ipvs.remove(c.service, c.destination);
 }

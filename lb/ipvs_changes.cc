@@ -34,9 +34,7 @@ void service_changes(const IpvsEntry* present, const IpvsEntry& wanted, const Fr
 
 }  // namespace
 
-const char* IpvsChange::word() const {
-  return kind <= kRemoveService ? "IPVS service" : "IPVS destination";
-}
+const char* IpvsChange::word() const { return kind <= kRemoveService ? "IPVS service" : "IPVS destination"; }
 
 IpvsTable ipvs_table(const RouterPlan& plan) {
   IpvsTable table;
@@ -51,14 +49,16 @@ IpvsTable ipvs_table(const RouterPlan& plan) {
   return table;
 }
 
-std::vector<IpvsChange> ipvs_changes(const IpvsTable& present, const IpvsTable& wanted, const std::vector<Prefix>& own) {
+std::vector<IpvsChange> ipvs_changes(const IpvsTable& present, const IpvsTable& wanted,
+                                     const std::vector<Prefix>& own) {
   std::vector<IpvsChange> changes;
   for (const auto& [key, entry] : wanted) {
     auto old = present.find(key);
     service_changes(old == present.end() ? nullptr : &old->second, entry, key, changes);
   }
   for (const auto& [key, entry] : present) {
-    bool ours = std::any_of(own.begin(), own.end(), [&, &address = key.address](const Prefix& p) { return p.contains(address); });
+    bool ours = std::any_of(own.begin(), own.end(),
+                            [&, &address = key.address](const Prefix& p) { return p.contains(address); });
     if (ours && !wanted.count(key)) changes.push_back({IpvsChange::kRemoveService, key, entry.service, {}});
   }
   return changes;

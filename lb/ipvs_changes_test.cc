@@ -22,8 +22,9 @@ class IpvsChanges : public testing::Test {
     for (const auto& c : ipvs_changes(from, ipvs_table(to), to.own)) {
       if (c.frontend.address.is_v6()) continue;
       bool service = c.kind <= IpvsChange::kRemoveService;
-      list.push_back(words[c.kind] + (service ? " " + c.service.scheduler
-                                              : c.destination.address.to_string() + " " + std::to_string(c.destination.weight)));
+      list.push_back(words[c.kind] +
+                     (service ? " " + c.service.scheduler
+                              : c.destination.address.to_string() + " " + std::to_string(c.destination.weight)));
     }
     return list;
   }

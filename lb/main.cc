@@ -26,7 +26,7 @@ Result<void> serve(lb::Controller& controller, int signals) {
   using Clock = std::chrono::steady_clock;
   auto next = Clock::now() + std::chrono::milliseconds(lb::kTickMs);
   for (;;) {
-    pollfd fds[] = {{signals, POLLIN, 0}, {controller.view_fd(), POLLIN, 0}};
+    pollfd fds[] = {{signals, POLLIN, 0}, {controller.view_fd(), POLLIN, 0}, {controller.health_fd(), POLLIN, 0}};
     auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next - Clock::now()).count();
     if (::poll(fds, std::size(fds), static_cast<int>(std::max<int64_t>(0, wait))) < 0 && errno != EINTR)
       return fail_errno("wait for", "events");
@@ -35,6 +35,7 @@ Result<void> serve(lb::Controller& controller, int signals) {
       if (::read(signals, &signal, sizeof signal) == sizeof signal && signal.ssi_signo != SIGHUP) return {};
     }
     if (fds[1].revents) controller.on_documents();
+    if (fds[2].revents) controller.on_health();
     if (Clock::now() < next) continue;
     controller.on_tick();
     next = Clock::now() + std::chrono::milliseconds(lb::kTickMs);

@@ -7,10 +7,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/ip.h"
+#include "state/records.h"
 
 namespace fairlead::lb {
 
@@ -46,12 +48,12 @@ struct Frontend {
 
 struct RouterPlan {
   std::string network;
-  std::string netns;                    // name under /run/netns
+  std::string netns;  // name under /run/netns
   std::map<FrontendKey, Frontend> frontends;
-  std::set<Address> vips;               // local routes
-  std::vector<Prefix> own;              // where frontends may be: the VIP pools and the router's uplink addresses
-  std::set<Address> hairpin;            // endpoints that may reach themselves through a frontend
-  Address gateway4, gateway6;           // source of hairpin connections and of health checks; none: no such family
+  std::set<Address> vips;      // local routes
+  std::vector<Prefix> own;     // where frontends may be: the VIP pools and the router's uplink addresses
+  std::set<Address> hairpin;   // endpoints that may reach themselves through a frontend
+  Address gateway4, gateway6;  // source of hairpin connections and of health checks; none: no such family
   friend bool operator==(const RouterPlan&, const RouterPlan&) = default;
 };
 
@@ -77,9 +79,20 @@ struct HostPlan {
   friend bool operator==(const HostPlan&, const HostPlan&) = default;
 };
 
+// network, service, attachment key
+using BackendName = std::tuple<std::string, std::string, std::string>;
+
+// A health check to be made from inside the network's router.
+struct CheckPlan {
+  Address source, address;
+  uint16_t port = 0;
+  HealthCheck config;
+};
+
 struct Plan {
   std::map<std::string, RouterPlan> routers;  // by network
   HostPlan host;
+  std::map<BackendName, CheckPlan> checks;
   // "service appnet/web" → what is wrong and what to do. The object's other parts work.
   std::set<std::pair<std::string, std::string>> problems;
 };

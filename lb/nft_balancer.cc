@@ -81,7 +81,8 @@ Result<void> NftBalancer::follow_load() {
     const Frontend& frontend = plan_.frontends.at(key);
     std::vector<Load> loads;
     for (const auto& b : frontend.backends)
-      loads.push_back({frontend.scheduler == "lc" ? std::min(b.weight, 1u) : b.weight, counts[{key, b.address, b.port}]});
+      loads.push_back(
+          {frontend.scheduler == "lc" ? std::min(b.weight, 1u) : b.weight, counts[{key, b.address, b.port}]});
     auto picks = least_connection_slots(loads);
     if (!picks.empty()) slots[key] = std::move(picks);
   }

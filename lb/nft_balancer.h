@@ -1,7 +1,8 @@
 // The nft balancer: a verdict map from frontends to chains, a chain per frontend (nft_table.h). All changes are one
 // transaction. Established connections live in connection tracking; those of removed backends are deleted there once
 // the new rules are in, so that no new flow can take the old way meanwhile.
-// Cost: nft_table_keeper.h; a change that removes something reads all of the namespace's connections. follow_load() reads all of the namespace's connections, only when a frontend asks for lc or wlc.
+// Cost: nft_table_keeper.h; a change that removes something reads all of the namespace's connections. follow_load()
+// reads all of the namespace's connections, only when a frontend asks for lc or wlc.
 #pragma once
 
 #include "kernel/netlink.h"
@@ -27,7 +28,7 @@ class NftBalancer : public Balancer {
   int netns_;
   NftTableKeeper table_;
   kernel::NetlinkSocket socket_;
-  RouterPlan plan_;         // as applied, without refused frontends
+  RouterPlan plan_;  // as applied, without refused frontends
   bool first_ = true;
   LoadSlots slots_;
 };

@@ -83,8 +83,7 @@ std::string dnat(const Frontend& f) {
 std::string slot_map(const Choice& c, const char* keyword, const std::vector<std::string>& values) {
   std::string seed = c.pick[0] == 'j' ? " seed 0x57" : "";
   std::string text = c.pick + " mod " + std::to_string(c.slots.size()) + seed + " " + keyword + " { ";
-  for (size_t i = 0; i < c.slots.size(); i++)
-    text += (i ? ", " : "") + std::to_string(i) + " : " + values[c.slots[i]];
+  for (size_t i = 0; i < c.slots.size(); i++) text += (i ? ", " : "") + std::to_string(i) + " : " + values[c.slots[i]];
   return text + " }";
 }
 
@@ -110,12 +109,13 @@ void add_affine(NftTable& table, const Frontend& f, const Choice& c) {
     if (b.weight == 0) continue;
     known += (known.empty() ? "" : ", ") + std::to_string(ids[i]) + " : goto " + chain;
     // Two rules: a full map ends the first one, and the connection is balanced all the same.
-    table.chains[chain] = {"update @" + map + " { " + saddr + " timeout " + std::to_string(f.affinity_seconds) + "s : " +
-                               std::to_string(ids[i]) + " }",
+    table.chains[chain] = {"update @" + map + " { " + saddr + " timeout " + std::to_string(f.affinity_seconds) +
+                               "s : " + std::to_string(ids[i]) + " }",
                            "meta mark set 0 " + dnat(f) + target(b)};
   }
   std::string pick = c.slots.size() == 1 ? jumps[c.slots[0]] : slot_map(c, "vmap", jumps);
-  table.chains["f_" + suffix(f.key)] = {"meta mark set " + saddr + " map @" + map, "meta mark vmap { " + known + " }", pick};
+  table.chains["f_" + suffix(f.key)] = {"meta mark set " + saddr + " map @" + map, "meta mark vmap { " + known + " }",
+                                        pick};
 }
 
 void add_hairpin(NftTable& table, const RouterPlan& plan) {
@@ -134,12 +134,14 @@ bool follows_load(const std::string& scheduler) { return scheduler == "lc" || sc
 std::string nft_problem(const Frontend& f) {
   static const std::set<std::string> possible = {"rr", "wrr", "lc", "wlc", "sh", "mh"};
   if (possible.count(f.scheduler)) return "";
-  return "scheduler " + f.scheduler + " needs the ipvs balancer, and this node uses nft: choose one of rr wrr lc wlc sh mh";
+  return "scheduler " + f.scheduler +
+         " needs the ipvs balancer, and this node uses nft: choose one of rr wrr lc wlc sh mh";
 }
 
 NftTable nft_hairpin_table(const RouterPlan& plan) {
   NftTable table;
-  table.sets = {{"hairpin4", "set { type ipv4_addr . ipv4_addr; }"}, {"hairpin6", "set { type ipv6_addr . ipv6_addr; }"}};
+  table.sets = {{"hairpin4", "set { type ipv4_addr . ipv4_addr; }"},
+                {"hairpin6", "set { type ipv6_addr . ipv6_addr; }"}};
   add_hairpin(table, plan);
   return table;
 }
@@ -181,7 +183,8 @@ NftTable nft_table(const RouterPlan& plan, const LoadSlots& load) {
 NftTable nft_host_table(const HostPlan& plan) {
   NftTable table;
   for (const char* v : {"4", "6"}) {
-    std::string address = std::string("ipv") + v + "_addr", key = "inet_proto . inet_service", value = address + " . inet_service";
+    std::string address = std::string("ipv") + v + "_addr", key = "inet_proto . inet_service",
+                value = address + " . inet_service";
     table.sets[std::string("port") + v] = "map { type " + key + " : " + value + "; }";
     table.sets[std::string("address_port") + v] = "map { type " + address + " . " + key + " : " + value + "; }";
   }

@@ -1,9 +1,10 @@
 // The table inet fairlead_lb of one namespace as a value, and the transaction that leads from one value to the next.
 // Pure: text of nft's language out, made from validated values only.
 //
-// How a new connection goes in a router with the nft balancer: service4/6 (address . protocol . port → goto chain) → the frontend's chain picks a slot
-// (numgen counts connections, jhash hashes the client) → dnat. Established connections never come here (conntrack).
-// A frontend without usable backends is in refused4/6: input answers reset or port unreachable at once.
+// How a new connection goes in a router with the nft balancer: service4/6 (address . protocol . port → goto chain) →
+// the frontend's chain picks a slot (numgen counts connections, jhash hashes the client) → dnat. Established
+// connections never come here (conntrack). A frontend without usable backends is in refused4/6: input answers reset or
+// port unreachable at once.
 #pragma once
 
 #include <map>

@@ -1,7 +1,7 @@
 // The table inet fairlead_lb of one namespace: applies values, notices strangers' changes.
-// All changes are one transaction. What an earlier process left is taken over: contents are replaced, entries of dynamic
-// maps (clients' affinity) stay. Threads: one. Cost: a change costs one transaction of what differs and one reading of
-// the table; drifted() one request while nobody changed any ruleset in the namespace.
+// All changes are one transaction. What an earlier process left is taken over: contents are replaced, entries of
+// dynamic maps (clients' affinity) stay. Threads: one. Cost: a change costs one transaction of what differs and one
+// reading of the table; drifted() one request while nobody changed any ruleset in the namespace.
 #pragma once
 
 #include <optional>

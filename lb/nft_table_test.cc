@@ -7,7 +7,8 @@
 namespace fairlead::lb {
 namespace {
 
-RouterPlan one_service(const std::string& scheduler = "rr", uint32_t affinity = 0, std::vector<uint32_t> weights = {1, 1}) {
+RouterPlan one_service(const std::string& scheduler = "rr", uint32_t affinity = 0,
+                       std::vector<uint32_t> weights = {1, 1}) {
   RouterPlan plan;
   plan.network = "appnet";
   plan.gateway4 = ip("10.32.0.1");
@@ -40,8 +41,10 @@ TEST(NftTable, RoundRobinCountsConnections) {
 TEST(NftTable, LB03WeightsBecomeSlotsAndZeroNone) {
   NftTable table = nft_table(one_service("wrr", 0, {3, 1, 0}));
   const std::string& rule = table.chains.at(kChain)[0];
-  EXPECT_NE(rule.find("mod 4 map { 0 : 10.32.0.2 . 8080, 1 : 10.32.0.2 . 8080, 2 : 10.32.0.3 . 8080, 3 : 10.32.0.2 . 8080 }"),
-            std::string::npos) << rule;
+  EXPECT_NE(
+      rule.find("mod 4 map { 0 : 10.32.0.2 . 8080, 1 : 10.32.0.2 . 8080, 2 : 10.32.0.3 . 8080, 3 : 10.32.0.2 . 8080 }"),
+      std::string::npos)
+      << rule;
   EXPECT_EQ(rule.find("10.32.0.4"), std::string::npos);
 }
 
@@ -91,7 +94,8 @@ TEST(NftTable, LB05SchedulersOnlyIpvsHasAreRefusedWithTheReason) {
 TEST(NftTable, LB04LoadSlotsTakeTheKernelsPlace) {
   RouterPlan plan = one_service("lc");
   NftTable table = nft_table(plan, {{plan.frontends.begin()->first, {1, 1, 0}}});
-  EXPECT_NE(table.chains.at(kChain)[0].find("mod 3 map { 0 : 10.32.0.3 . 8080, 1 : 10.32.0.3 . 8080, 2 : 10.32.0.2"), std::string::npos);
+  EXPECT_NE(table.chains.at(kChain)[0].find("mod 3 map { 0 : 10.32.0.3 . 8080, 1 : 10.32.0.3 . 8080, 2 : 10.32.0.2"),
+            std::string::npos);
 }
 
 TEST(NftTransaction, OfTheSameIsNothing) {
@@ -116,7 +120,8 @@ TEST(NftTransaction, FromNothingMakesWhatIsReferredToFirst) {
 
 TEST(NftTransaction, FromTheUnknownKeepsAffinityAndRemovesLeftovers) {
   NftTable to = nft_table(one_service("rr", 10));
-  NftLeftovers left{{"prerouting", "f_gone", "b_gone", kChain}, {"old_set"}, {"service4", "a_gone", "a_0a20ff01_tcp_80"}};
+  NftLeftovers left{
+      {"prerouting", "f_gone", "b_gone", kChain}, {"old_set"}, {"service4", "a_gone", "a_0a20ff01_tcp_80"}};
   std::string text = nft_transaction(nullptr, to, left);
   EXPECT_TRUE(has(text, "flush map inet fairlead_lb service4"));
   EXPECT_TRUE(has(text, "delete chain inet fairlead_lb f_gone"));
@@ -126,7 +131,8 @@ TEST(NftTransaction, FromTheUnknownKeepsAffinityAndRemovesLeftovers) {
   EXPECT_FALSE(has(text, "delete chain inet fairlead_lb prerouting"));
   EXPECT_FALSE(has(text, "delete map inet fairlead_lb a_0a20ff01_tcp_80"));
   EXPECT_FALSE(has(text, "flush map inet fairlead_lb a_"));
-  EXPECT_LT(position(text, "flush map inet fairlead_lb service4"), position(text, "delete chain inet fairlead_lb f_gone"));
+  EXPECT_LT(position(text, "flush map inet fairlead_lb service4"),
+            position(text, "delete chain inet fairlead_lb f_gone"));
 }
 
 TEST(NftTransaction, WhenTheLastBackendGoesTheFrontendTurnsToRefusal) {
@@ -156,8 +162,7 @@ TEST(NftHostTable, LB39PublishedPortsAreLookedUpForLocalDestinationsOnly) {
   EXPECT_TRUE(table.elements.at("port4").count("tcp . 8000 : 169.254.64.3 . 8000"));
   EXPECT_TRUE(table.elements.at("port6").count("udp . 53 : fd57:64:1::2 . 53"));
   EXPECT_TRUE(table.elements.at("address_port4").count("192.0.2.1 . tcp . 80 : 169.254.64.3 . 40080"));
-  for (const char* hook : {"prerouting", "output"})
-    EXPECT_EQ(table.base.at(hook)[1].find("fib daddr type local"), 0u);
+  for (const char* hook : {"prerouting", "output"}) EXPECT_EQ(table.base.at(hook)[1].find("fib daddr type local"), 0u);
 }
 
 TEST(NftHostTable, APortThatMovesIsReplacedInOneTransaction) {

@@ -38,7 +38,10 @@ class Planner {
     claim_vips();
     index_endpoints();
     for (const auto& [key, service] : docs_.services)
-      if (service_is_planned(*service)) plan_vip_frontends(*service);
+      if (service_is_planned(*service)) {
+        plan_vip_frontends(*service);
+        plan_checks(*service);
+      }
     plan_published();
     if (claimed) *claimed = std::move(claimed_);
     return std::move(plan_);
@@ -47,7 +50,7 @@ class Planner {
  private:
   // A published port somebody asks for: a service's port or a container's mapping.
   struct Wish {
-    std::string owner;      // "service appnet/web"
+    std::string owner;  // "service appnet/web"
     const Service* service = nullptr;
     const ServicePort* port = nullptr;
     const Endpoint* endpoint = nullptr;
@@ -62,6 +65,7 @@ class Planner {
   bool service_is_planned(const Service& service);
   std::vector<Backend> backends(const Service& service, uint16_t port, uint8_t protocol, int family);
   void plan_vip_frontends(const Service& service);
+  void plan_checks(const Service& service);
   void plan_published();
   std::vector<Wish> wishes();
   bool take(const Wish& wish);
@@ -75,8 +79,8 @@ class Planner {
   Incumbents claimed_;
   Plan plan_;
   PortClaims ports_;
-  std::map<std::string, std::set<Address>> vips_;  // network → VIPs in use
-  std::map<Documents::Key, std::vector<Address>> vips_of_;  // service → VIPs it may have
+  std::map<std::string, std::set<Address>> vips_;                   // network → VIPs in use
+  std::map<Documents::Key, std::vector<Address>> vips_of_;          // service → VIPs it may have
   std::map<Documents::Key, std::vector<const Endpoint*>> members_;  // service → endpoints
   std::map<const Endpoint*, std::map<int, Address>> addresses_;
 };
@@ -111,9 +115,11 @@ void Planner::claim_vips() {
         auto taken = claimed_.find(what);
         if (!pool || !pool->contains(vip)) {
           problem(id_of(*service), "VIP " + vip.to_string() + " is not in the VIP pool of network " + service->network +
-                                       " (" + (pool ? pool->to_string() : "it has none of that family") + "): not served");
+                                       " (" + (pool ? pool->to_string() : "it has none of that family") +
+                                       "): not served");
         } else if (taken != claimed_.end()) {
-          problem(id_of(*service), "VIP " + vip.to_string() + " belongs to " + taken->second + ": give one of them another");
+          problem(id_of(*service),
+                  "VIP " + vip.to_string() + " belongs to " + taken->second + ": give one of them another");
         } else {
           claimed_[what] = id_of(*service);
           vips_[service->network].insert(vip);
@@ -221,6 +227,25 @@ void Planner::plan_vip_frontends(const Service& service) {
   }
 }
 
+void Planner::plan_checks(const Service& service) {
+  if (!service.health) return;
+  uint16_t port = health_port(service);
+  if (port == 0) {
+    problem(id_of(service),
+            "health: the service has no TCP port to check; name one in health.port. Until then its endpoints count as "
+            "healthy");
+    return;
+  }
+  const RouterPlan& router = plan_.routers[service.network];
+  for (const Endpoint* endpoint : members_[{service.network, service.name}]) {
+    const auto& addresses = addresses_[endpoint];
+    if (endpoint->state == "starting" || addresses.empty()) continue;
+    const Address& address = addresses.begin()->second;  // IPv4 when there is one
+    const Address& source = address.is_v4() ? router.gateway4 : router.gateway6;
+    plan_.checks[{service.network, service.name, endpoint->key()}] = {source, address, port, *service.health};
+  }
+}
+
 std::vector<Planner::Wish> Planner::wishes() {
   std::vector<Wish> list;
   for (const auto& [key, service] : docs_.services) {
@@ -237,7 +262,12 @@ std::vector<Planner::Wish> Planner::wishes() {
   for (const auto& [key, endpoint] : docs_.endpoints) {
     if (!plan_.routers.count(endpoint->network)) continue;
     for (const auto& mapping : endpoint->port_mappings) {
-      Wish wish{short_container(*endpoint) + " of network " + endpoint->network, nullptr, nullptr, endpoint.get(), &mapping, {}};
+      Wish wish{short_container(*endpoint) + " of network " + endpoint->network,
+                nullptr,
+                nullptr,
+                endpoint.get(),
+                &mapping,
+                {}};
       auto host_ip = Address::parse(mapping.host_ip.empty() ? "0.0.0.0" : mapping.host_ip);
       if (!host_ip) continue;  // the decoder refuses it
       for (int family : kFamilies) {
@@ -314,11 +344,20 @@ void Planner::grant(const Wish& wish, const HostPortKey& key) {
 
 }  // namespace
 
+uint16_t health_port(const Service& service) {
+  if (!service.health) return 0;
+  if (service.health->port) return static_cast<uint16_t>(service.health->port);
+  for (const auto& port : service.ports)
+    if (port.protocol == "tcp") return static_cast<uint16_t>(port.target);
+  return 0;
+}
+
 std::string scheduler_problem(const Service& service) {
   static const std::set<std::string> known = {"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh",
                                               "sh", "sed", "nq", "fo",  "ovf",  "mh"};
   if (known.count(service.scheduler)) return "";
-  return "scheduler \"" + service.scheduler + "\" is unknown: expected one of rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh";
+  return "scheduler \"" + service.scheduler +
+         "\" is unknown: expected one of rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh";
 }
 
 Plan make_plan(const Documents& documents, const StandingOf& standing, const Incumbents& incumbents,

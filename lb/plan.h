@@ -42,6 +42,9 @@ using Incumbents = std::map<std::string, std::string>;
 Plan make_plan(const Documents& documents, const StandingOf& standing, const Incumbents& incumbents = {},
                Incumbents* claimed = nullptr);
 
+// The port of a service's health checks: as configured, else the target of its first TCP port; 0 when it has none.
+uint16_t health_port(const Service& service);
+
 // The services' own rules, without looking at other documents: "" when the scheduler may be used with this service,
 // otherwise what is wrong.
 std::string scheduler_problem(const Service& service);

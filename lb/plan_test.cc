@@ -31,7 +31,8 @@ TEST(Plan, LB01HasEveryTaskBehindEveryVipAndNobodyElse) {
   Plan plan = world.plan();
   const Frontend* v4 = frontend(plan, "10.32.255.1", 80);
   ASSERT_TRUE(v4);
-  EXPECT_EQ(v4->backends, (std::vector<Backend>{{ip("10.32.0.2"), 8080, 1, "t2-eth0"}, {ip("10.32.0.3"), 8080, 1, "t3-eth0"}}));
+  EXPECT_EQ(v4->backends,
+            (std::vector<Backend>{{ip("10.32.0.2"), 8080, 1, "t2-eth0"}, {ip("10.32.0.3"), 8080, 1, "t3-eth0"}}));
   const Frontend* v6 = frontend(plan, "fd32::ffff:1", 80);
   ASSERT_TRUE(v6);
   EXPECT_EQ(v6->backends.size(), 2u);
@@ -80,7 +81,8 @@ TEST(Plan, LB35AVipFromElsewhereIsRefusedAndTheOtherVipWorks) {
     world.put(web);
     Plan plan = world.plan();
     EXPECT_EQ(plan.routers.at("appnet").vips, std::set<Address>{ip("10.32.255.1")}) << bad;
-    EXPECT_NE(problems(plan, "service appnet/web").find(std::string("VIP ") + bad + " is not in the VIP pool"), std::string::npos);
+    EXPECT_NE(problems(plan, "service appnet/web").find(std::string("VIP ") + bad + " is not in the VIP pool"),
+              std::string::npos);
     EXPECT_TRUE(frontend(plan, "10.32.255.1", 80));
   }
 }
@@ -178,14 +180,14 @@ TEST(Plan, APublishedPortOfTwoServicesIsReportedWithBothNames) {
   Plan plan = world.plan();
   EXPECT_EQ(plan.host.ports.at({AF_INET, {}, kTcp, 8000}).router, world.routers["appnet"]->router4);
   std::string text = problems(plan, "service other/api");
-  EXPECT_NE(text.find("tcp port 8000 of service other/api is already published by service appnet/web"), std::string::npos) << text;
+  EXPECT_NE(text.find("tcp port 8000 of service other/api is already published by service appnet/web"),
+            std::string::npos)
+      << text;
   // and nothing of the loser stays behind in its router
   EXPECT_FALSE(frontend(plan, world.routers["other"]->router4.to_string(), 8000, kTcp, "other"));
 }
 
-PortMapping mapping(const std::string& host_ip, uint32_t host_port) {
-  return {"tcp", host_port, 80, host_ip};
-}
+PortMapping mapping(const std::string& host_ip, uint32_t host_port) { return {"tcp", host_port, 80, host_ip}; }
 
 TEST(Plan, PortMappingsOfOneAddressDoNotMeetInTheRouter) {
   World world;
@@ -228,6 +230,37 @@ TEST(Plan, StandingDecidesPerServiceAndProtocol) {
   Plan plan = make_plan({world.networks, world.services, world.endpoints, world.routers}, unhealthy);
   EXPECT_EQ(frontend(plan, "10.32.255.1", 80)->backends.at(0).weight, 0u);
   EXPECT_TRUE(frontend(plan, "10.32.255.1", 53, kUdp)->backends.empty());
+}
+
+TEST(Plan, LB28ChecksGoToTheFirstTcpTargetFromTheGateway) {
+  World world;
+  Service web = World::web();
+  web.ports.insert(web.ports.begin(), {"udp", 53, 53, 0, "ingress"});
+  web.health.emplace();
+  world.put(web);
+  world.put(World::task(2));
+  Endpoint only6 = World::task(3);
+  only6.addresses = {ip("fd32::3")};
+  world.put(only6);
+  auto checks = world.plan().checks;
+  ASSERT_EQ(checks.size(), 2u);
+  const CheckPlan& v4 = checks.at({"appnet", "web", "t2-eth0"});
+  EXPECT_EQ(v4.address, ip("10.32.0.2"));
+  EXPECT_EQ(v4.source, ip("10.32.0.1"));
+  EXPECT_EQ(v4.port, 8080);
+  EXPECT_EQ(checks.at({"appnet", "web", "t3-eth0"}).source, *world.networks["appnet"]->gateway(AF_INET6));
+}
+
+TEST(Plan, LB28AServiceWithoutTcpPortNeedsAPortForItsChecks) {
+  World world;
+  Service web = World::web();
+  web.ports = {{"udp", 53, 53, 0, "ingress"}};
+  web.health.emplace();
+  world.put(web);
+  world.put(World::task(2));
+  Plan plan = world.plan();
+  EXPECT_TRUE(plan.checks.empty());
+  EXPECT_NE(problems(plan, "service appnet/web").find("health.port"), std::string::npos);
 }
 
 TEST(Plan, ServicesOfNetworksThatAreNotHereAreNotPlanned) {

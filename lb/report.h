@@ -10,7 +10,7 @@
 namespace fairlead::lb {
 
 struct ServiceReport {
-  uint32_t serving = 0, draining = 0, unhealthy = 0;
+  uint32_t serving = 0, draining = 0, unhealthy = 0;  // an unhealthy one that drains counts twice
   uint64_t health_transitions = 0;
 };
 

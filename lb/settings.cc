@@ -20,7 +20,8 @@ Result<std::string> from_node_document(const std::string& path) {
   FL_TRY(Json json, parse_json(*text, path));
   ObjectReader r(json, path);
   r.optional("balancer", wanted);
-  if (r.ok() && !is_choice(wanted)) r.problem("balancer", "\"" + wanted.substr(0, 80) + "\": expected ipvs, nft or auto");
+  if (r.ok() && !is_choice(wanted))
+    r.problem("balancer", "\"" + wanted.substr(0, 80) + "\": expected ipvs, nft or auto");
   FL_CHECK(r.finish());
   return wanted;
 }
@@ -37,7 +38,8 @@ Result<std::string> balancer_wanted(const std::vector<std::string>& arguments, c
       wanted = arguments[i].substr(option.size() + 1);
     else
       return fail("unknown argument \"" + arguments[i] + "\" (--help lists them)", EINVAL);
-    if (!is_choice(wanted)) return fail(option + " \"" + wanted.substr(0, 80) + "\": expected ipvs, nft or auto", EINVAL);
+    if (!is_choice(wanted))
+      return fail(option + " \"" + wanted.substr(0, 80) + "\": expected ipvs, nft or auto", EINVAL);
   }
   if (!wanted.empty()) return wanted;
   return from_node_document(paths.state + "/node.json");
@@ -48,7 +50,8 @@ Result<BalancerKind> choose_balancer(const std::string& wanted) {
   FL_TRY(auto ipvs, kernel::Ipvs::open());
   if (ipvs) return BalancerKind::kIpvs;
   if (wanted == "auto") return BalancerKind::kNft;
-  return fail("balancer ipvs: this kernel has no IPVS (module ip_vs); load it, or choose nft with --balancer or in node.json");
+  return fail(
+      "balancer ipvs: this kernel has no IPVS (module ip_vs); load it, or choose nft with --balancer or in node.json");
 }
 
 }  // namespace fairlead::lb

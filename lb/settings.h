@@ -9,8 +9,8 @@
 
 namespace fairlead::lb {
 
-// "ipvs", "nft" or "auto": from the arguments (--balancer X), else from the key "balancer" of STATE/node.json, else auto.
-// Errors with sys EINVAL are mistakes of the command line.
+// "ipvs", "nft" or "auto": from the arguments (--balancer X), else from the key "balancer" of STATE/node.json, else
+// auto. Errors with sys EINVAL are mistakes of the command line.
 Result<std::string> balancer_wanted(const std::vector<std::string>& arguments, const Paths& paths);
 
 // auto: ipvs when this kernel has it. Asked for by name, a missing IPVS is an error: never a silent substitute.
