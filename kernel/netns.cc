@@ -45,11 +45,21 @@ namespace {
 
 // `ip netns` makes the folder a shared mount point, so that pins made in one mount namespace appear in the others
 // that were copied from it; the same is done here for the same reason (iproute2 ip/ipnetns.c, netns_add).
+//
+// Not where somebody pinned namespaces without doing so: binding the folder over itself would cover their pins with
+// copies, and they could never be removed again (unlink: EBUSY).
+Result<bool> has_pins() {
+  FL_TRY(auto mounts, read_file("/proc/thread-self/mountinfo", 64 << 20));
+  return mounts && mounts->find(std::string(" ") + kNetnsFolder + "/") != std::string::npos;
+}
+
 Result<void> share_folder() {
   FL_CHECK(make_folders(kNetnsFolder));
   for (int attempt = 0;; attempt++) {
     if (::mount("", kNetnsFolder, "none", MS_SHARED | MS_REC, nullptr) == 0) return {};
     if (errno != EINVAL || attempt > 0) return fail_errno("share mount", kNetnsFolder);
+    FL_TRY(bool pins, has_pins());
+    if (pins) return {};
     if (::mount(kNetnsFolder, kNetnsFolder, "none", MS_BIND | MS_REC, nullptr) != 0)
       return fail_errno("bind mount", kNetnsFolder);
   }
