@@ -20,7 +20,8 @@ struct Claim {
   std::vector<SrvRecord> srv;
 };
 
-// Names, aliases, SERVICE.SLOT, ids. Addresses that cannot be a container's (loopback, link-local, multicast) are left out.
+// Names, aliases, SERVICE.SLOT, ids. Addresses that cannot be a container's (loopback, link-local, multicast) are left
+// out.
 std::vector<Claim> claims_of(const Endpoint& endpoint);
 // Best first, for PTR and SRV: what only this container is called.
 std::vector<Candidate> candidates_of(const Endpoint& endpoint);

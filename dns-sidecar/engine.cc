@@ -153,7 +153,10 @@ void put_name_records(const Query& query, const NameNode& node, Writer& writer, 
       return;
     }
     case kTypeAny:  // RFC 8482 section 4.2
-      return writer.put_record(kTypeHinfo, kTtl, std::string_view("\x07" "RFC8482\0", 9));
+      return writer.put_record(kTypeHinfo, kTtl,
+                               std::string_view("\x07"
+                                                "RFC8482\0",
+                                                9));
     default:
       return;
   }
@@ -161,7 +164,8 @@ void put_name_records(const Query& query, const NameNode& node, Writer& writer, 
 
 void put_address(const Query& query, const Address& v4, const Address& v6, Writer& writer) {
   if (query.type == kTypeA && v4) writer.put_record(kTypeA, kTtl, {reinterpret_cast<const char*>(v4.bytes()), 4});
-  if (query.type == kTypeAaaa && v6) writer.put_record(kTypeAaaa, kTtl, {reinterpret_cast<const char*>(v6.bytes()), 16});
+  if (query.type == kTypeAaaa && v6)
+    writer.put_record(kTypeAaaa, kTtl, {reinterpret_cast<const char*>(v6.bytes()), 16});
 }
 
 void put_found(const Snapshot& snapshot, const Query& query, const Lookup& lookup, const Zone* asked, Writer& writer,
@@ -227,11 +231,16 @@ Decision foreign(const Snapshot& snapshot, const AddressNode& asker, const Query
 Decision decide(const Snapshot& snapshot, const Asked& asked, const uint8_t* data, size_t size, Query& query,
                 uint8_t* out, size_t capacity, Spread& spread) {
   switch (parse_query(data, size, query)) {
-    case Parsed::kDrop: return {};
-    case Parsed::kFormatError: return header_only(data, kFormErr, out);
-    case Parsed::kNotImplemented: return header_only(data, kNotImp, out);
-    case Parsed::kBadVersion: return plain(query, kBadVers, out);
-    case Parsed::kOk: break;
+    case Parsed::kDrop:
+      return {};
+    case Parsed::kFormatError:
+      return header_only(data, kFormErr, out);
+    case Parsed::kNotImplemented:
+      return header_only(data, kNotImp, out);
+    case Parsed::kBadVersion:
+      return plain(query, kBadVers, out);
+    case Parsed::kOk:
+      break;
   }
   const Zone* zone = snapshot.zone(asked.network);
   const AddressNode* asker = zone ? zone->addresses.find(hash_bytes(asked.source), asked.source) : nullptr;

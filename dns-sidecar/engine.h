@@ -1,6 +1,6 @@
-// One query in, one decision out: an answer, "ask the resolvers", or silence. Pure: no sockets, no clock, no allocation.
-// Scope: the source address alone says which container asks, and with that which networks' names it may see.
-// Threads: stateless; the snapshot may be shared, the random state not.
+// One query in, one decision out: an answer, "ask the resolvers", or silence. Pure: no sockets, no clock, no
+// allocation. Scope: the source address alone says which container asks, and with that which networks' names it may
+// see. Threads: stateless; the snapshot may be shared, the random state not.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,9 @@ struct Asked {
 
 struct Decision {
   Verdict verdict = Verdict::kDrop;
-  size_t size = 0;                // of the answer
+  size_t size = 0;  // of the answer
   Rcode rcode = kNoError;
-  uint32_t forward_network = 0;   // kForward: the slot whose resolvers are to be asked
+  uint32_t forward_network = 0;  // kForward: the slot whose resolvers are to be asked
 };
 
 // query is filled whenever the verdict is not kDrop for being unreadable; for kForward it is complete.

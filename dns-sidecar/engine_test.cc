@@ -28,7 +28,8 @@ class EngineTest : public ::testing::Test {
     builder_.set_service("net1", "idle", service("net1", "idle", {}));
     put(builder_, endpoint("net1", "client", {"10.1.0.1", "fd01::1"}));
     for (int i = 2; i <= 4; i++)
-      put(builder_, endpoint("net1", "r" + std::to_string(i), {"10.1.0." + std::to_string(i)}, {"rr-" + std::to_string(i)}, {"rr"}));
+      put(builder_, endpoint("net1", "r" + std::to_string(i), {"10.1.0." + std::to_string(i)},
+                             {"rr-" + std::to_string(i)}, {"rr"}));
     for (int i = 0; i < 60; i++) {
       auto e = endpoint("net1", "b" + std::to_string(i), {"10.1.1." + std::to_string(i)});
       e->aliases = {"big"};
@@ -83,8 +84,7 @@ TEST_F(EngineTest, NothingUnderTheLocalDomainIsForwarded) {
     EXPECT_EQ(query(name, kTypeA).authority, 1u) << name;
   }
   EXPECT_EQ(query("nofairlead.internal", kTypeA).decision.verdict, Verdict::kForward);
-  for (const char* parent : {"net1.fairlead.internal", "2.net1.fairlead.internal",
-                             "_tcp.web.net1.fairlead.internal"}) {
+  for (const char* parent : {"net1.fairlead.internal", "2.net1.fairlead.internal", "_tcp.web.net1.fairlead.internal"}) {
     EXPECT_EQ(query(parent, kTypeA).rcode, kNoError) << parent;
     EXPECT_EQ(query(parent, kTypeA).authority, 1u) << parent;
   }
@@ -219,7 +219,8 @@ TEST_F(EngineTest, SpecialNamesAndOddHeadersGetTheirRcodes) {
 // A fixed walk over mutations; the libFuzzer target does the same without end.
 TEST_F(EngineTest, MutatedQueriesNeverGiveABrokenAnswer) {
   std::mt19937 random(42);
-  const char* names[] = {"web", "big", "_53._udp.rr.net1", "2.0.1.10.in-addr.arpa", "x.fairlead.internal", "example.com"};
+  const char* names[] = {"web",        "big", "_53._udp.rr.net1", "2.0.1.10.in-addr.arpa", "x.fairlead.internal",
+                         "example.com"};
   for (int i = 0; i < 20000; i++) {
     Bytes q = ask(names[random() % 6], random() % 4 ? kTypeA : kTypeSrv, random() % 2);
     for (unsigned flips = random() % 4; flips > 0; flips--) q[random() % q.size()] = static_cast<uint8_t>(random());

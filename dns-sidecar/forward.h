@@ -42,8 +42,8 @@ struct ForwardRequest {
   uint16_t limit = kPlainUdpBytes;  // the largest answer the asker takes
   uint16_t question_bytes = 0;      // name, type and class, as asked
   uint8_t question[kMaxNameBytes + 4];
-  uint32_t network = 0;             // slot whose resolvers are asked
-  uint32_t client_network = 0;      // with the address: who asks
+  uint32_t network = 0;         // slot whose resolvers are asked
+  uint32_t client_network = 0;  // with the address: who asks
   Address client;
   Origin origin;
 };

@@ -28,11 +28,15 @@ size_t max_turns(size_t servers) { return servers == 1 ? 3 : servers == 2 ? 4 : 
 }  // namespace
 
 ForwardTable::ForwardTable(UpstreamTransport& transport, ReplySink& sink, ForwardLimits limits)
-    : transport_(transport), sink_(sink), limits_(limits), host_(std::make_shared<std::vector<ServerAddress>>()),
+    : transport_(transport),
+      sink_(sink),
+      limits_(limits),
+      host_(std::make_shared<std::vector<ServerAddress>>()),
       scratch_(kMaxTcpBytes + 1) {}
 ForwardTable::~ForwardTable() = default;
 
-void ForwardTable::set_servers(std::vector<ServerAddress> host, std::map<uint32_t, std::vector<ServerAddress>> networks) {
+void ForwardTable::set_servers(std::vector<ServerAddress> host,
+                               std::map<uint32_t, std::vector<ServerAddress>> networks) {
   auto keep = [](std::vector<ServerAddress> list) {
     if (list.size() > kMaxServers) list.resize(kMaxServers);
     return std::make_shared<const std::vector<ServerAddress>>(std::move(list));
@@ -90,7 +94,8 @@ void ForwardTable::submit(Millis now, const ForwardRequest& request) {
   next_turn(now, *exchange);
 }
 
-ForwardTable::Exchange* ForwardTable::start(Millis now, const ForwardRequest& request, std::string key, Servers servers) {
+ForwardTable::Exchange* ForwardTable::start(Millis now, const ForwardRequest& request, std::string key,
+                                            Servers servers) {
   auto exchange = std::make_unique<Exchange>();
   exchange->number = next_number_++;
   exchange->key = std::move(key);
@@ -110,8 +115,10 @@ ForwardTable::Exchange* ForwardTable::start(Millis now, const ForwardRequest& re
 
 void ForwardTable::count_client(const ClientKey& client, size_t before, size_t after) {
   if (before) by_count_.erase({before, client});
-  if (after) by_count_.emplace(after, client);
-  else clients_.erase(client);
+  if (after)
+    by_count_.emplace(after, client);
+  else
+    clients_.erase(client);
 }
 
 void ForwardTable::add_waiter(Exchange& exchange, const ForwardRequest& request) {
@@ -124,7 +131,8 @@ void ForwardTable::add_waiter(Exchange& exchange, const ForwardRequest& request)
 }
 
 void ForwardTable::make_room() {
-  while ((exchanges_.size() >= limits_.exchanges || waiters_ >= limits_.waiters) && !by_count_.empty()) evict_oldest_of_greediest();
+  while ((exchanges_.size() >= limits_.exchanges || waiters_ >= limits_.waiters) && !by_count_.empty())
+    evict_oldest_of_greediest();
 }
 
 void ForwardTable::evict_oldest_of_greediest() {
@@ -250,12 +258,15 @@ void ForwardTable::on_time(Millis now) {
     // Not this question's silence but the resolver's: nothing has come from it since.
     for (const auto& attempt : exchange.attempts) {
       Health& health = health_[(*exchange.servers)[attempt.server]];
-      if (!attempt.open || now < attempt.sent + patience(exchange.order.size()) || health.last_answer >= attempt.sent) continue;
+      if (!attempt.open || now < attempt.sent + patience(exchange.order.size()) || health.last_answer >= attempt.sent)
+        continue;
       if (!health.silent) health.next_probe = now + kProbeEvery;
       health.silent = true;
     }
-    if (now >= exchange.deadline) fail(now, exchange);
-    else next_turn(now, exchange);
+    if (now >= exchange.deadline)
+      fail(now, exchange);
+    else
+      next_turn(now, exchange);
   }
 }
 

@@ -1,13 +1,12 @@
-// Which question is being asked where, who waits for it, and whom to ask next. Pure policy: time comes in, packets go out
-// through two interfaces; tested with a fake upstream and a fake clock.
+// Which question is being asked where, who waits for it, and whom to ask next. Pure policy: time comes in, packets go
+// out through two interfaces; tested with a fake upstream and a fake clock.
 //
 // Promise: every request gets exactly one answer within kBudget (a resolver's usual patience is 5 s), most of them at
 // once: equal questions in flight are one; a resolver that does not answer is passed over until it does (a probe goes
 // along every kProbeEvery); SERVFAIL, REFUSED and garbage go to the next resolver, NXDOMAIN is final; a failure is
 // remembered for kFailureTime (RFC 9520).
-// Fairness: when a limit is reached, the client with most requests waiting loses its oldest (SERVFAIL at once), so nobody
-// is starved by a flood of names nobody answers.
-// Threads: one.
+// Fairness: when a limit is reached, the client with most requests waiting loses its oldest (SERVFAIL at once), so
+// nobody is starved by a flood of names nobody answers. Threads: one.
 #pragma once
 
 #include <cstdint>
@@ -100,7 +99,7 @@ class ForwardTable {
     std::vector<size_t> order;  // indices into servers, silent ones last
     std::vector<bool> failed;   // by index into servers
     std::vector<Attempt> attempts;
-    size_t turns = 0;           // regular attempts so far; probes are extra
+    size_t turns = 0;  // regular attempts so far; probes are extra
     Millis deadline = 0;
     std::multimap<Millis, uint64_t>::iterator timer;
     std::vector<std::pair<ClientKey, Queue::iterator>> waiters;

@@ -104,7 +104,8 @@ TEST_F(ForwardTest, PassesAnAnswerWithTheAskersOwnIdCaseAndOpt) {
 
 TEST_F(ForwardTest, EqualQuestionsInFlightAreAskedOnceAndEachAskerAnsweredInHisCase) {
   servers({"192.0.2.1"});
-  for (uint64_t i = 0; i < 10; i++) table.submit(now, request(i % 2 ? "slow.example" : "SLOW.example", i, "10.1.0." + std::to_string(i)));
+  for (uint64_t i = 0; i < 10; i++)
+    table.submit(now, request(i % 2 ? "slow.example" : "SLOW.example", i, "10.1.0." + std::to_string(i)));
   EXPECT_EQ(sent.size(), 1u);
   table.submit(now, request("slow.example", 99, "10.1.0.1", true));
   EXPECT_EQ(sent.size(), 2u) << "with EDNS it is another question";
@@ -196,11 +197,11 @@ TEST_F(ForwardTest, ForgeriesAreIgnoredAndTheRightAnswerStillCounts) {
     bad[at] ^= flip;
     table.on_answer(now, sent[0].attempt, bad.data(), bad.size());
   };
-  forged(0, 1);      // id
-  forged(2, 0x80);   // a query, not an answer
-  forged(13, 1);     // another name
-  forged(23, 1);     // another type
-  forged(25, 2);     // another class
+  forged(0, 1);     // id
+  forged(2, 0x80);  // a query, not an answer
+  forged(13, 1);    // another name
+  forged(23, 1);    // another type
+  forged(25, 2);    // another class
   table.on_answer(now, sent[0].attempt, sent[0].bytes.data(), 5);
   EXPECT_EQ(replies.size(), 0u);
   EXPECT_EQ(sent.size(), 1u);
@@ -238,7 +239,8 @@ TEST_F(ForwardTest, AFloodLosesItsOwnOldestAndStarvesNobody) {
   EXPECT_EQ(replies.size(), 42u) << "every displaced question is answered at once";
   EXPECT_EQ(replies[0].channel, 0u);
   table.submit(now, request("good.example", 777, "10.1.0.2"));
-  for (uint64_t i = 50; i < 100; i++) table.submit(now, request("slow" + std::to_string(i) + ".example", i, "10.1.0.1"));
+  for (uint64_t i = 50; i < 100; i++)
+    table.submit(now, request("slow" + std::to_string(i) + ".example", i, "10.1.0.1"));
   size_t good = 50;
   ASSERT_EQ(read_name(sent[good].bytes, 12), "good.example");
   replies.clear();
@@ -286,7 +288,8 @@ TEST_F(ForwardTest, UpstreamOptionsAndWhatFollowsThemStayHere) {
   table.submit(now, request("a.example"));
   Bytes with = answer(sent[0]);
   with[11] = 2;
-  for (int b : {0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8}) with.push_back(static_cast<uint8_t>(b));
+  for (int b : {0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8})
+    with.push_back(static_cast<uint8_t>(b));
   for (int b : {0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 0, 0, 1, 0}) with.push_back(static_cast<uint8_t>(b));
   table.on_answer(now, sent[0].attempt, with.data(), with.size());
   Answer a;
@@ -304,7 +307,8 @@ TEST_F(ForwardTest, MutatedAnswersNeverGiveABrokenReply) {
     replies.clear();
     table.submit(now, request("n" + std::to_string(i) + ".example", 1, "10.1.0.1", i & 1));
     Bytes bad = answer(sent[0]);
-    for (unsigned flips = random() % 4; flips > 0; flips--) bad[2 + random() % (bad.size() - 2)] = static_cast<uint8_t>(random());
+    for (unsigned flips = random() % 4; flips > 0; flips--)
+      bad[2 + random() % (bad.size() - 2)] = static_cast<uint8_t>(random());
     if (random() % 4 == 0) bad.resize(random() % (bad.size() + 1));
     Bytes exact(bad);
     table.on_answer(now, sent[0].attempt, exact.data(), exact.size());

@@ -14,12 +14,18 @@ constexpr size_t kMailLimit = 16384;
 }  // namespace
 
 Millis monotonic_millis() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Forwarder::Forwarder(ForwardLimits limits, Fd epoll)
-    : epoll_(std::move(epoll)), mail_(kMailLimit), new_servers_(1024), udp_(epoll_.get()), tcp_(epoll_.get(), kTcp),
-      table_(*this, *this, limits), buffer_(kMaxTcpBytes) {}
+    : epoll_(std::move(epoll)),
+      mail_(kMailLimit),
+      new_servers_(1024),
+      udp_(epoll_.get()),
+      tcp_(epoll_.get(), kTcp),
+      table_(*this, *this, limits),
+      buffer_(kMaxTcpBytes) {}
 
 Result<std::unique_ptr<Forwarder>> Forwarder::open(ForwardLimits limits) {
   Fd epoll(epoll_create1(EPOLL_CLOEXEC));
@@ -78,10 +84,14 @@ void Forwarder::run() {
     now = monotonic_millis();
     for (int i = 0; i < n; i++) {
       uint64_t data = events[i].data.u64;
-      if (data == kMail) read_mail(now);
-      else if (data == kServers) take_servers();
-      else if (data & kTcp) tcp_.on_event(static_cast<int>(data & 0x7fffffff), events[i].events);
-      else read_udp(now, data);
+      if (data == kMail)
+        read_mail(now);
+      else if (data == kServers)
+        take_servers();
+      else if (data & kTcp)
+        tcp_.on_event(static_cast<int>(data & 0x7fffffff), events[i].events);
+      else
+        read_udp(now, data);
     }
     collect_tcp(now);
     table_.on_time(monotonic_millis());
@@ -127,8 +137,10 @@ void Forwarder::collect_tcp(Millis now) {
   results_.clear();
   tcp_.collect(results_);
   for (const auto& result : results_) {
-    if (result.failed) table_.on_error(now, result.attempt);
-    else table_.on_answer(now, result.attempt, result.data.data(), result.data.size());
+    if (result.failed)
+      table_.on_error(now, result.attempt);
+    else
+      table_.on_answer(now, result.attempt, result.data.data(), result.data.size());
   }
 }
 

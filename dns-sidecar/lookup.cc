@@ -44,8 +44,8 @@ Lookup local_domain(const Snapshot& snapshot, const AddressNode& asker, const Na
       }
     }
     // The network itself, and the parents of a network whose name has dots.
-    if (zone->suffix.size() >= rest.size() && zone->suffix.compare(zone->suffix.size() - rest.size(), rest.size(), rest) == 0 &&
-        own <= zone->suffix_labels)
+    if (zone->suffix.size() >= rest.size() &&
+        zone->suffix.compare(zone->suffix.size() - rest.size(), rest.size(), rest) == 0 && own <= zone->suffix_labels)
       exists = true;
   }
   if (rest == std::string_view("\x02ns", 3)) {
@@ -61,9 +61,12 @@ bool special(const Name& name, Lookup& result) {
   if (name.labels == 0) return false;
   std::string_view last = name.tail(name.labels - 1u).substr(1);
   result.soa_label = name.labels - 1u;
-  if (last == "localhost") result.found = Found::kLocalhost;
-  else if (last == "invalid" || last == "onion" || last == "alt") result.found = Found::kNoName;
-  else return false;
+  if (last == "localhost")
+    result.found = Found::kLocalhost;
+  else if (last == "invalid" || last == "onion" || last == "alt")
+    result.found = Found::kNoName;
+  else
+    return false;
   return true;
 }
 
@@ -123,7 +126,8 @@ bool below_ours(const Snapshot& snapshot, const AddressNode& asker, const Name& 
       return true;
     }
     unsigned first = 0;
-    while (first < name.labels && name.bytes[name.offset[first]] > 0 && name.bytes[name.offset[first] + 1] == '_') first++;
+    while (first < name.labels && name.bytes[name.offset[first]] > 0 && name.bytes[name.offset[first] + 1] == '_')
+      first++;
     if (first == 0 || first == name.labels || !find_claimed(*zone, name.tail(first))) continue;
     result.found = find(*zone, name.view()) ? Found::kNoData : Found::kNoName;
     result.soa_label = first;

@@ -13,9 +13,9 @@ enum class Found {
   kNameServer,  // ns.fairlead.internal: zone's gateway
   kApex,        // fairlead.internal itself
   kLocalhost,
-  kNoData,      // the name exists without records
-  kNoName,      // NXDOMAIN
-  kForeign,     // not ours: for the resolvers, if the asker may use them
+  kNoData,   // the name exists without records
+  kNoName,   // NXDOMAIN
+  kForeign,  // not ours: for the resolvers, if the asker may use them
 };
 
 struct Lookup {

@@ -31,8 +31,10 @@ Result<ServerOptions> read_options(const std::vector<std::string>& arguments) {
     if (key != "--resolv-conf" && key != "--workers" && key != "--max-forwarded")
       return fail(arguments[i] + ": unknown argument; see --help");
     std::string value;
-    if (key.size() < arguments[i].size()) value = arguments[i].substr(key.size() + 1);
-    else if (i + 1 < arguments.size()) value = arguments[++i];
+    if (key.size() < arguments[i].size())
+      value = arguments[i].substr(key.size() + 1);
+    else if (i + 1 < arguments.size())
+      value = arguments[++i];
     if (key == "--resolv-conf") {
       options.resolv_conf = value;
     } else if (key == "--workers") {

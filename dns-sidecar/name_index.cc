@@ -70,8 +70,10 @@ const Table<NameNode>& NameIndex::table() {
     auto it = entries_.find(name);
     if (it == entries_.end()) continue;
     Table<NameNode>::Change change{hash_bytes(name), name, nullptr};
-    if (it->second.claims.empty() && it->second.children == 0) entries_.erase(it);
-    else change.record = make_node(name, it->second);
+    if (it->second.claims.empty() && it->second.children == 0)
+      entries_.erase(it);
+    else
+      change.record = make_node(name, it->second);
     changes.push_back(std::move(change));
   }
   touched_.clear();

@@ -13,7 +13,8 @@ size_t Responder::respond(const Channel& channel, const Peer& peer, const uint8_
   Query query;
   std::string_view source = peer_bytes(peer);
   (channel.tcp ? stats_.tcp_queries : stats_.udp_queries).add();
-  Decision decision = decide(*snapshot_, {channel.network, source, channel.tcp}, data, size, query, out, capacity, spread_);
+  Decision decision =
+      decide(*snapshot_, {channel.network, source, channel.tcp}, data, size, query, out, capacity, spread_);
   *forwarded = decision.verdict == Verdict::kForward;
   switch (decision.verdict) {
     case Verdict::kDrop:

@@ -25,7 +25,7 @@ class Responder {
   struct Channel {
     uint32_t network = 0;  // slot
     bool tcp = false;
-    uint64_t number = 0;   // listener or connection
+    uint64_t number = 0;  // listener or connection
   };
   // The size of the answer in out; 0 when there is none now. *forwarded: one will come later.
   size_t respond(const Channel& channel, const Peer& peer, const uint8_t* data, size_t size, uint8_t* out,

@@ -49,7 +49,8 @@ Result<void> Server::start() {
   raise_file_limit();
   FL_TRY(signals_, open_signals());
   // First the socket, whose lock says that no other instance serves.
-  FL_TRY(status_, StatusServer::start(options_.paths.socket("dns"), [this] { return metrics(); }, [this] { return status(); }));
+  FL_TRY(status_, StatusServer::start(
+                      options_.paths.socket("dns"), [this] { return metrics(); }, [this] { return status(); }));
   FL_TRY(view_, StateView::open(options_.paths));
   FL_TRY(auto resolv, ResolvConf::open(options_.resolv_conf));
   resolv_conf_ = std::make_unique<ResolvConf>(std::move(resolv));
@@ -91,7 +92,8 @@ Result<void> Server::run() {
   auto ticked = monotonic_millis();
   for (bool stop = false; !stop;) {
     epoll_event events[4];
-    int n = epoll_wait(epoll_.get(), events, 4, static_cast<int>(std::clamp<Millis>(ticked + 1000 - monotonic_millis(), 0, 1000)));
+    int n = epoll_wait(epoll_.get(), events, 4,
+                       static_cast<int>(std::clamp<Millis>(ticked + 1000 - monotonic_millis(), 0, 1000)));
     for (int i = 0; i < n; i++) {
       if (events[i].data.fd == signals_.get()) {
         FL_TRY(stop, read_signals());
@@ -133,14 +135,14 @@ Result<void> Server::on_documents(Result<Changes> changes) {
 }
 
 void Server::apply(const Changes& changes) {
-  const bool names = !(changes.networks.empty() && changes.services.empty() && changes.endpoints.empty() && changes.health.empty());
+  const bool names =
+      !(changes.networks.empty() && changes.services.empty() && changes.endpoints.empty() && changes.health.empty());
   apply_networks(changes);
   for (const auto& key : changes.services)
     builder_.set_service(key.first, key.second, find_or_null(view_->services(), key));
   for (const auto& key : changes.endpoints)
     builder_.set_endpoint(key.first, key.second, find_or_null(view_->endpoints(), key));
-  for (const auto& key : changes.health)
-    builder_.set_health(key.first, key.second, find_or_null(view_->health(), key));
+  for (const auto& key : changes.health) builder_.set_health(key.first, key.second, find_or_null(view_->health(), key));
   if (names) cell_.set(builder_.publish());
   std::set<std::string> routers = changes.routers;
   routers.insert(changes.networks.begin(), changes.networks.end());
@@ -188,7 +190,8 @@ void Server::apply_servers() {
     list = usable(std::move(list));
   }
   auto host = usable(resolv_conf_->servers());
-  if (host.empty()) log_warning(options_.resolv_conf + " names no usable resolver; names that are not ours get SERVFAIL");
+  if (host.empty())
+    log_warning(options_.resolv_conf + " names no usable resolver; names that are not ours get SERVFAIL");
   {
     std::lock_guard lock(mutex_);
     upstreams_ = host;

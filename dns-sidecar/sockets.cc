@@ -29,12 +29,14 @@ Result<void> set_options(int fd, const Address& address, int type) {
   }
   FL_CHECK(set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY"));
   FL_CHECK(set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND"));
-  if (type == SOCK_DGRAM) FL_CHECK(set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT, "IPV6_MTU_DISCOVER"));
+  if (type == SOCK_DGRAM)
+    FL_CHECK(set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT, "IPV6_MTU_DISCOVER"));
   return {};
 }
 
 Result<Fd> open_socket(const Address& address, uint16_t port, int type) {
-  const std::string what = (type == SOCK_DGRAM ? "UDP " : "TCP ") + address.to_string() + " port " + std::to_string(port);
+  const std::string what =
+      (type == SOCK_DGRAM ? "UDP " : "TCP ") + address.to_string() + " port " + std::to_string(port);
   Fd fd(socket(address.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("open a socket for", what);
   if (auto set = set_options(fd.get(), address, type); !set) return fail(set.error().with(what));

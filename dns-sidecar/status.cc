@@ -1,4 +1,5 @@
-// GET /metrics and GET /status. Called from the status server's thread; everything read here is immutable, atomic or locked.
+// GET /metrics and GET /status. Called from the status server's thread; everything read here is immutable, atomic or
+// locked.
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -17,7 +18,9 @@ class Metrics {
     text_ += "# HELP fairlead_dns_" + name + " " + help + "\n# TYPE fairlead_dns_" + name + " " + type + "\n";
     name_ = name;
   }
-  void value(uint64_t v, const std::string& labels = "") { text_ += "fairlead_dns_" + name_ + labels + " " + std::to_string(v) + "\n"; }
+  void value(uint64_t v, const std::string& labels = "") {
+    text_ += "fairlead_dns_" + name_ + labels + " " + std::to_string(v) + "\n";
+  }
   void one(const std::string& name, const char* type, const char* help, uint64_t v) {
     add(name, type, help);
     value(v);
@@ -97,8 +100,10 @@ std::string Server::metrics() const {
   m.one("upstream_sent_total", "counter", "Queries sent to resolvers.", report.stats.sent);
   m.one("upstream_answered_total", "counter", "Questions a resolver answered.", report.stats.answered);
   m.one("upstream_failed_total", "counter", "Questions no resolver answered usefully.", report.stats.failed);
-  m.one("upstream_evicted_total", "counter", "Queries given up to make room for another client's.", report.stats.evicted);
-  m.one("upstream_bogus_total", "counter", "Messages from resolvers that answered no question of ours.", report.stats.bogus);
+  m.one("upstream_evicted_total", "counter", "Queries given up to make room for another client's.",
+        report.stats.evicted);
+  m.one("upstream_bogus_total", "counter", "Messages from resolvers that answered no question of ours.",
+        report.stats.bogus);
   m.one("upstream_failure_cache_total", "counter", "Queries answered with a failure of a moment ago.",
         report.stats.from_failure_cache);
   m.one("upstream_in_flight", "gauge", "Questions out.", report.in_flight);

@@ -7,8 +7,18 @@
 namespace fairlead::dns {
 namespace {
 
-constexpr std::string_view kInAddrArpa{"\x07" "in-addr" "\x04" "arpa", 13};
-constexpr std::string_view kIp6Arpa{"\x03" "ip6" "\x04" "arpa", 9};
+constexpr std::string_view kInAddrArpa{
+    "\x07"
+    "in-addr"
+    "\x04"
+    "arpa",
+    13};
+constexpr std::string_view kIp6Arpa{
+    "\x03"
+    "ip6"
+    "\x04"
+    "arpa",
+    9};
 
 // A decimal octet without leading zeros, or -1.
 int octet(std::string_view label) {

@@ -14,10 +14,10 @@ namespace fairlead::dns {
 
 // "4.3.2.1.in-addr.arpa" or nibbles under ip6.arpa, as far as it can be read from the right.
 struct ReverseName {
-  Address address;         // what is not known is zero
-  unsigned bits = 0;       // known from the left
-  bool exact = false;      // a whole address and nothing else
-  bool odd = false;        // there are labels that are not part of an address
+  Address address;     // what is not known is zero
+  unsigned bits = 0;   // known from the left
+  bool exact = false;  // a whole address and nothing else
+  bool odd = false;    // there are labels that are not part of an address
 };
 // nullopt when the name is not under in-addr.arpa or ip6.arpa.
 std::optional<ReverseName> parse_reverse(const Name& name);

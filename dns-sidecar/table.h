@@ -97,8 +97,8 @@ class Table {
     if (const auto& old = shards_[index]) {
       for (const auto& slot : old->slots) {
         bool touched = slot.record && std::any_of(begin, end, [&](const Change& c) {
-          return c.hash == slot.hash && c.key == slot.record->key;
-        });
+                         return c.hash == slot.hash && c.key == slot.record->key;
+                       });
         if (slot.record && !touched) records.push_back(slot);
       }
       size_ -= old->used;

@@ -21,7 +21,8 @@ inline std::string key_of(const std::string& text) {
   return {reinterpret_cast<const char*>(a.bytes()), a.size()};
 }
 
-inline std::shared_ptr<Network> network(const std::string& name, std::vector<std::string> subnets, bool internal = false) {
+inline std::shared_ptr<Network> network(const std::string& name, std::vector<std::string> subnets,
+                                        bool internal = false) {
   auto n = std::make_shared<Network>();
   n->name = name;
   n->vni = 1;
@@ -43,7 +44,8 @@ inline std::shared_ptr<Endpoint> endpoint(const std::string& net, const std::str
   return e;
 }
 
-inline std::shared_ptr<Service> service(const std::string& net, const std::string& name, std::vector<std::string> vips) {
+inline std::shared_ptr<Service> service(const std::string& net, const std::string& name,
+                                        std::vector<std::string> vips) {
   auto s = std::make_shared<Service>();
   s->network = net;
   s->name = name;
@@ -57,8 +59,8 @@ inline void put(ZoneBuilder& builder, const std::shared_ptr<Endpoint>& e) {
 }
 
 inline Bytes ask(const std::string& name, uint16_t type, bool edns = false, uint16_t flags = kFlagRd) {
-  Bytes q{0x12, 0x34, static_cast<uint8_t>(flags >> 8), static_cast<uint8_t>(flags), 0, 1, 0, 0, 0, 0, 0,
-          static_cast<uint8_t>(edns)};
+  Bytes q{0x12, 0x34, static_cast<uint8_t>(flags >> 8), static_cast<uint8_t>(flags), 0, 1, 0, 0, 0,
+          0,    0,    static_cast<uint8_t>(edns)};
   for (size_t at = 0; at < name.size();) {
     size_t dot = std::min(name.find('.', at), name.size());
     q.push_back(static_cast<uint8_t>(dot - at));
@@ -88,7 +90,8 @@ inline std::string read_name(const Bytes& m, size_t at) {
       jumps++;
       continue;
     }
-    text += (text.empty() ? "" : ".") + std::string(m.begin() + static_cast<long>(at) + 1, m.begin() + static_cast<long>(at) + 1 + m[at]);
+    text += (text.empty() ? "" : ".") +
+            std::string(m.begin() + static_cast<long>(at) + 1, m.begin() + static_cast<long>(at) + 1 + m[at]);
     at += 1u + m[at];
   }
   return text;
@@ -124,15 +127,16 @@ inline void read_answer(Answer& a) {
   EXPECT_EQ(at, m.size());
 }
 
-inline Answer decide(const Snapshot& snapshot, uint32_t slot, const std::string& source, const Bytes& q, bool tcp = false,
-                     uint64_t seed = 7) {
+inline Answer decide(const Snapshot& snapshot, uint32_t slot, const std::string& source, const Bytes& q,
+                     bool tcp = false, uint64_t seed = 7) {
   Answer a;
   static Spread spread(seed);
   Bytes out(kMaxTcpBytes + 16, 0xee);
   Query query;
   std::string key = key_of(source);
   Bytes exact(q);  // its own allocation, so that a sanitizer sees one byte too far
-  a.decision = dns::decide(snapshot, {slot, key, tcp}, exact.data(), exact.size(), query, out.data(), kMaxTcpBytes, spread);
+  a.decision =
+      dns::decide(snapshot, {slot, key, tcp}, exact.data(), exact.size(), query, out.data(), kMaxTcpBytes, spread);
   if (a.decision.verdict != Verdict::kAnswer) return a;
   a.bytes.assign(out.begin(), out.begin() + static_cast<long>(a.decision.size));
   read_answer(a);

@@ -44,7 +44,7 @@ size_t UdpBatch::answer_all(size_t received, const Responder::Channel& channel, 
   for (size_t i = 0; i < received; i++) {
     Slot& slot = (*slots_)[i];
     in_[i].msg_hdr.msg_namelen = sizeof slot.peer;  // the kernel wrote the address's length
-    if (port_of(slot.peer) == 0) continue;  // nobody can be answered there
+    if (port_of(slot.peer) == 0) continue;          // nobody can be answered there
     bool forwarded = false;
     size_t size = responder.respond(channel, slot.peer, slot.query.data(), in_[i].msg_len, slot.answer.data(),
                                     slot.answer.size(), &forwarded);

@@ -8,7 +8,8 @@ namespace {
 uint8_t lower(uint8_t c) { return static_cast<uint8_t>(c - 'A') < 26 ? c | 0x20 : c; }
 
 size_t write_opt(bool dnssec_ok, uint8_t* out) {
-  const uint8_t opt[kOptBytes] = {0, 0, kTypeOpt, kMaxUdpBytes >> 8, kMaxUdpBytes & 255, 0, 0, static_cast<uint8_t>(dnssec_ok ? 0x80 : 0), 0, 0, 0};
+  const uint8_t opt[kOptBytes] = {
+      0, 0, kTypeOpt, kMaxUdpBytes >> 8, kMaxUdpBytes & 255, 0, 0, static_cast<uint8_t>(dnssec_ok ? 0x80 : 0), 0, 0, 0};
   memcpy(out, opt, kOptBytes);
   return kOptBytes;
 }
@@ -79,7 +80,8 @@ size_t write_upstream_query(const ForwardRequest& request, uint16_t id, uint8_t*
   return n;
 }
 
-Judged judge_answer(const ForwardRequest& request, uint16_t id, const uint8_t* data, size_t size, UpstreamAnswer& answer) {
+Judged judge_answer(const ForwardRequest& request, uint16_t id, const uint8_t* data, size_t size,
+                    UpstreamAnswer& answer) {
   if (size < kHeaderBytes || get16(data) != id) return Judged::kBogus;
   const uint16_t flags = get16(data + 2);
   if (!(flags & kFlagQr) || (flags & 0x7800)) return Judged::kBogus;
@@ -101,7 +103,8 @@ Judged judge_answer(const ForwardRequest& request, uint16_t id, const uint8_t* d
     answer.records_end = answer.records_begin;
     answer.answers = answer.authority = answer.additional = 0;
   }
-  if (extended != 0 || rcode == kFormErr || rcode == kNotImp || rcode == kRefused || rcode == kServFail) return Judged::kFailed;
+  if (extended != 0 || rcode == kFormErr || rcode == kNotImp || rcode == kRefused || rcode == kServFail)
+    return Judged::kFailed;
   return Judged::kGood;
 }
 

@@ -17,9 +17,9 @@ std::string forward_key(const ForwardRequest& request);
 size_t write_upstream_query(const ForwardRequest& request, uint16_t id, uint8_t* out);
 
 enum class Judged {
-  kGood,      // NOERROR, NXDOMAIN, and every other final word
-  kBogus,     // not an answer to this question: somebody else's, or a forgery; keep waiting (RFC 5452 section 9.1)
-  kFailed,    // SERVFAIL, REFUSED, NOTIMP, FORMERR or unreadable: the next resolver may know better
+  kGood,    // NOERROR, NXDOMAIN, and every other final word
+  kBogus,   // not an answer to this question: somebody else's, or a forgery; keep waiting (RFC 5452 section 9.1)
+  kFailed,  // SERVFAIL, REFUSED, NOTIMP, FORMERR or unreadable: the next resolver may know better
 };
 struct UpstreamAnswer {
   const uint8_t* data = nullptr;
@@ -27,7 +27,8 @@ struct UpstreamAnswer {
   uint16_t flags = 0, answers = 0, authority = 0, additional = 0;
   bool truncated = false;
 };
-Judged judge_answer(const ForwardRequest& request, uint16_t id, const uint8_t* data, size_t size, UpstreamAnswer& answer);
+Judged judge_answer(const ForwardRequest& request, uint16_t id, const uint8_t* data, size_t size,
+                    UpstreamAnswer& answer);
 
 // The answer as this asker gets it: own id, case and OPT; cut to the question and TC when it is too large for him.
 // out has room for request.limit bytes (at least kPlainUdpBytes).

@@ -90,7 +90,8 @@ void TcpUpstream::on_state(void* data, int fd, int readable, int writable) {
     epoll_ctl(self->epoll_, EPOLL_CTL_DEL, fd, nullptr);
     return;
   }
-  epoll_event event{(readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u), {.u64 = self->tag_ | static_cast<uint32_t>(fd)}};
+  epoll_event event{(readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u),
+                    {.u64 = self->tag_ | static_cast<uint32_t>(fd)}};
   if (epoll_ctl(self->epoll_, EPOLL_CTL_MOD, fd, &event) != 0) epoll_ctl(self->epoll_, EPOLL_CTL_ADD, fd, &event);
 }
 

@@ -1,6 +1,6 @@
-// Questions over TCP by c-ares, which keeps one connection per resolver, pipelines on it and puts split messages together.
-// Policy (whom to ask, how long to wait) is the forward table's: one try per question, every answer passed as it is.
-// Limit: c-ares 1.18 cannot reach link-local resolvers with a scope (fe80::1%eth0); send() refuses them.
+// Questions over TCP by c-ares, which keeps one connection per resolver, pipelines on it and puts split messages
+// together. Policy (whom to ask, how long to wait) is the forward table's: one try per question, every answer passed as
+// it is. Limit: c-ares 1.18 cannot reach link-local resolvers with a scope (fe80::1%eth0); send() refuses them.
 // Threads: one (the forwarder's).
 #pragma once
 

@@ -15,8 +15,8 @@ namespace fairlead::dns {
 inline constexpr size_t kHeaderBytes = 12;
 inline constexpr size_t kMaxNameBytes = 255;  // with the root's zero byte
 inline constexpr size_t kMaxLabels = 127;
-inline constexpr size_t kOptBytes = 11;         // an OPT record without options
-inline constexpr size_t kPlainUdpBytes = 512;   // without EDNS (RFC 1035 section 4.2.1)
+inline constexpr size_t kOptBytes = 11;        // an OPT record without options
+inline constexpr size_t kPlainUdpBytes = 512;  // without EDNS (RFC 1035 section 4.2.1)
 // Our own maximum over UDP: never fragmented on a path of IPv6's minimum MTU (DNS flag day 2020, RFC 9715).
 inline constexpr size_t kMaxUdpBytes = 1232;
 inline constexpr size_t kMaxTcpBytes = 65535;
@@ -25,8 +25,21 @@ enum Rcode : uint8_t { kNoError = 0, kFormErr = 1, kServFail = 2, kNxDomain = 3,
 inline constexpr uint8_t kBadVers = 16;  // extended; its low four bits stand in the header
 
 enum Type : uint16_t {
-  kTypeA = 1, kTypeNs = 2, kTypeSoa = 6, kTypePtr = 12, kTypeHinfo = 13, kTypeAaaa = 28, kTypeSrv = 33, kTypeOpt = 41,
-  kTypeTkey = 249, kTypeTsig = 250, kTypeIxfr = 251, kTypeAxfr = 252, kTypeMailb = 253, kTypeMaila = 254, kTypeAny = 255,
+  kTypeA = 1,
+  kTypeNs = 2,
+  kTypeSoa = 6,
+  kTypePtr = 12,
+  kTypeHinfo = 13,
+  kTypeAaaa = 28,
+  kTypeSrv = 33,
+  kTypeOpt = 41,
+  kTypeTkey = 249,
+  kTypeTsig = 250,
+  kTypeIxfr = 251,
+  kTypeAxfr = 252,
+  kTypeMailb = 253,
+  kTypeMaila = 254,
+  kTypeAny = 255,
 };
 inline constexpr uint16_t kClassIn = 1;
 
@@ -86,7 +99,7 @@ struct Query {
 
 enum class Parsed {
   kOk,
-  kDrop,            // no answer at all: a response, or too short to have an id
+  kDrop,  // no answer at all: a response, or too short to have an id
   kFormatError,
   kNotImplemented,  // another opcode than QUERY
   kBadVersion,      // EDNS version other than 0; the question is valid

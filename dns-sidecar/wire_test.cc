@@ -36,7 +36,8 @@ TEST(Wire, ReadsANameInAnyCaseAndKeepsItsLabelsApart) {
 }
 
 TEST(Wire, NamesUpTo255BytesAreLegalAndNotOneMore) {
-  std::string longest = std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') + "." + std::string(61, 'd');
+  std::string longest =
+      std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') + "." + std::string(61, 'd');
   Query q;
   ASSERT_EQ(parse(ask(longest, kTypeA), q), Parsed::kOk);
   EXPECT_EQ(q.name.length, 254);
@@ -122,10 +123,14 @@ TEST(Wire, SkippingACompressedNameNeverFollowsIt) {
 }
 
 TEST(Wire, TextAndWireFormAgree) {
-  EXPECT_EQ(wire_name("Web_1.b"), std::string("\x05web_1\x01" "b"));
+  EXPECT_EQ(wire_name("Web_1.b"), std::string("\x05web_1\x01"
+                                              "b"));
   EXPECT_FALSE(wire_name("a..b"));
   EXPECT_FALSE(wire_name("a b"));
-  EXPECT_EQ(name_text(std::string_view("\x05" "a.b\\\x01\x01z", 8)), "a\\.b\\\\\\001.z");
+  EXPECT_EQ(name_text(std::string_view("\x05"
+                                       "a.b\\\x01\x01z",
+                                       8)),
+            "a\\.b\\\\\\001.z");
   EXPECT_EQ(name_text(""), ".");
 }
 

@@ -9,8 +9,8 @@ namespace fairlead::dns {
 namespace {
 
 // The upper two bits of epoll's data say what the rest is the number of.
-constexpr uint64_t kKind = uint64_t{3} << 62, kUdp = 0, kTcpListener = uint64_t{1} << 62, kConnection = uint64_t{2} << 62,
-                   kMail = uint64_t{3} << 62;
+constexpr uint64_t kKind = uint64_t{3} << 62, kUdp = 0, kTcpListener = uint64_t{1} << 62,
+                   kConnection = uint64_t{2} << 62, kMail = uint64_t{3} << 62;
 constexpr size_t kMailLimit = 65536;
 
 uint64_t seed() {
@@ -23,7 +23,9 @@ uint64_t seed() {
 }  // namespace
 
 Worker::Worker(uint32_t index, const SnapshotCell& cell, Mailbox<ForwardRequest>& forwarder, Fd epoll)
-    : epoll_(std::move(epoll)), mail_(kMailLimit), responder_(index, cell, forwarder, seed()),
+    : epoll_(std::move(epoll)),
+      mail_(kMailLimit),
+      responder_(index, cell, forwarder, seed()),
       tcp_(epoll_.get(), kConnection, responder_) {}
 
 Result<std::unique_ptr<Worker>> Worker::start(uint32_t index, const SnapshotCell& cell,
@@ -108,10 +110,18 @@ void Worker::read_mail() {
   mail_.take(messages_);
   for (auto& message : messages_) {
     switch (message.kind) {
-      case Message::Kind::kAdd: add_listener(message); break;
-      case Message::Kind::kRemove: listeners_.erase(message.number); break;
-      case Message::Kind::kReply: deliver(message.origin, message.data.data(), message.data.size()); break;
-      case Message::Kind::kStop: stopping_ = true; break;
+      case Message::Kind::kAdd:
+        add_listener(message);
+        break;
+      case Message::Kind::kRemove:
+        listeners_.erase(message.number);
+        break;
+      case Message::Kind::kReply:
+        deliver(message.origin, message.data.data(), message.data.size());
+        break;
+      case Message::Kind::kStop:
+        stopping_ = true;
+        break;
     }
   }
 }

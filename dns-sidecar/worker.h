@@ -1,7 +1,6 @@
-// A worker: one thread, one epoll, its own socket for every gateway address. It answers local names itself and hands the
-// rest to the forwarder.
-// Threads: start(), add(), remove(), reply() and stop() may be called from any; everything else happens in its own.
-// Failure: a socket that errs is left to its owner; nothing here ends the thread but stop().
+// A worker: one thread, one epoll, its own socket for every gateway address. It answers local names itself and hands
+// the rest to the forwarder. Threads: start(), add(), remove(), reply() and stop() may be called from any; everything
+// else happens in its own. Failure: a socket that errs is left to its owner; nothing here ends the thread but stop().
 #pragma once
 
 #include <memory>

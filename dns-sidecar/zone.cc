@@ -65,7 +65,7 @@ std::string encode_soa(uint32_t serial) {
   rdata.append("\x02ns").append(kDomainWire).push_back('\0');
   rdata.append("\x0ahostmaster").append(kDomainWire).push_back('\0');
   append32(rdata, serial);
-  append32(rdata, 3600);   // refresh, retry and expire concern secondaries; there are none
+  append32(rdata, 3600);  // refresh, retry and expire concern secondaries; there are none
   append32(rdata, 600);
   append32(rdata, 86400);
   append32(rdata, kNegativeTtl);

@@ -20,7 +20,12 @@ inline constexpr uint32_t kTtl = 5;          // of positive local answers: a cha
 inline constexpr uint32_t kNegativeTtl = 5;  // SOA TTL and MINIMUM (RFC 2308 section 5)
 
 inline constexpr std::string_view kDomainText = "fairlead.internal";
-inline constexpr std::string_view kDomainWire{"\x08" "fairlead" "\x08" "internal", 18};
+inline constexpr std::string_view kDomainWire{
+    "\x08"
+    "fairlead"
+    "\x08"
+    "internal",
+    18};
 inline constexpr unsigned kDomainLabels = 2;
 
 // Who wins when several claim one name: the lowest rank that is present; claims of one rank are united.
@@ -46,7 +51,7 @@ struct NameNode {
   uint64_t hash = 0;
   std::string key;
   Rank rank = Rank::kId;
-  bool empty = true;  // no claim of its own, only names below it (RFC 4592 section 2.2.2)
+  bool empty = true;    // no claim of its own, only names below it (RFC 4592 section 2.2.2)
   std::string a, aaaa;  // encoded records of kARecordBytes and kAaaaRecordBytes, owner compressed to the question
   std::vector<SrvRecord> srv;
 };

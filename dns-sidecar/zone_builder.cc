@@ -145,7 +145,8 @@ void ZoneBuilder::update_addresses(Model& m, const std::string& network) {
     std::string key(reinterpret_cast<const char*>(address.bytes()), address.size());
     Table<AddressNode>::Change change{hash_bytes(key), key, nullptr};
     auto it = m.addresses.find(address);
-    if (it != m.addresses.end() && it->second.empty()) m.addresses.erase(it);
+    if (it != m.addresses.end() && it->second.empty())
+      m.addresses.erase(it);
     else if (it != m.addresses.end()) {
       auto node = std::make_shared<AddressNode>();
       node->hash = change.hash;

@@ -26,9 +26,12 @@ TEST(Table, AgreesWithAMapUnderRandomChangesAndKeepsOldVersionsIntact) {
     for (unsigned i = 0; i < 1 + random() % 20; i++) {
       std::string key = std::to_string(random() % 3000);
       bool gone = random() % 3 == 0;
-      if (gone) model.erase(key);
-      else model[key] = round;
-      changes.push_back({hash_bytes(key), key, gone ? nullptr : std::make_shared<Thing>(Thing{hash_bytes(key), key, round})});
+      if (gone)
+        model.erase(key);
+      else
+        model[key] = round;
+      changes.push_back(
+          {hash_bytes(key), key, gone ? nullptr : std::make_shared<Thing>(Thing{hash_bytes(key), key, round})});
     }
     table = table.with(changes);
     if (round == 200) old = table, old_model = model;
@@ -93,7 +96,8 @@ TEST_F(ZoneTest, AServiceIsItsVipAndTasksAreTheHealthyReadyOnes) {
   net("net1", "10.1.0.0/16");
   builder_.set_service("net1", "web", service("net1", "web", {"10.1.255.1"}));
   for (int i = 1; i <= 4; i++)
-    put(builder_, endpoint("net1", "c" + std::to_string(i), {"10.1.0." + std::to_string(i)}, {"web-" + std::to_string(i)}, {"web"}));
+    put(builder_, endpoint("net1", "c" + std::to_string(i), {"10.1.0." + std::to_string(i)},
+                           {"web-" + std::to_string(i)}, {"web"}));
   auto starting = endpoint("net1", "c4", {"10.1.0.4"}, {"web-4"}, {"web"});
   starting->state = "starting";
   put(builder_, starting);
@@ -170,7 +174,9 @@ TEST_F(ZoneTest, AddressesNoContainerCanHaveAreNotAnswered) {
 
 TEST_F(ZoneTest, OneChangeAmongTenThousandEndpointsIsCheap) {
   net("net1", "10.0.0.0/8");
-  auto name = [](int i) { return "10." + std::to_string(i >> 16 & 255) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255); };
+  auto name = [](int i) {
+    return "10." + std::to_string(i >> 16 & 255) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255);
+  };
   for (int i = 2; i < 10002; i++)
     put(builder_, endpoint("net1", "container" + std::to_string(i), {name(i)}, {"task-" + std::to_string(i)}, {"big"}));
   ASSERT_EQ(a("task-9000", name(5)), Strings{name(9000)});

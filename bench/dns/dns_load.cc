@@ -1,5 +1,5 @@
-// Load for a DNS server over UDP, and what it costs the server: queries from a list of names, from several sockets, either
-// with a number of them always in flight or at a fixed rate. Prints one line of JSON.
+// Load for a DNS server over UDP, and what it costs the server: queries from a list of names, from several sockets,
+// either with a number of them always in flight or at a fixed rate. Prints one line of JSON.
 //   dns_load --server ADDRESS [--port 53] --names FILE --seconds S [--window N | --rate QPS] [--sockets N] [--pid PID]
 // FILE: "NAME [TYPE-NUMBER [ADDRESS]]" a line; with an ADDRESS the answer must contain it. --pid: the server's process;
 // its threads' run time is read from /proc/PID/task/*/schedstat (nanoseconds, kernel time included).
@@ -102,7 +102,8 @@ class Load {
     for (int i = 0; i < options.sockets; i++) {
       int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), buffer = 1 << 20;
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-      if (connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0) die("connect: " + std::string(strerror(errno)));
+      if (connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0)
+        die("connect: " + std::string(strerror(errno)));
       polls_.push_back({fd, POLLIN, 0});
       asked_.emplace_back(65536, 0);
       flight_.push_back(0);
@@ -111,11 +112,14 @@ class Load {
 
   Totals run(double seconds) {
     totals_ = {};
-    auto start = Clock::now(), end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+    auto start = Clock::now(),
+         end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
     auto heard = start;
     for (auto now = start; now < end; now = Clock::now()) {
-      if (options_.rate > 0) send_due(std::chrono::duration<double>(now - start).count());
-      else fill_windows();
+      if (options_.rate > 0)
+        send_due(std::chrono::duration<double>(now - start).count());
+      else
+        fill_windows();
       uint64_t before = totals_.received;
       poll(polls_.data(), polls_.size(), options_.rate > 0 ? 1 : 50);
       for (size_t i = 0; i < polls_.size(); i++)
@@ -207,15 +211,24 @@ Options read_options(int argc, char** argv) {
   Options o;
   for (int i = 1; i + 1 < argc; i += 2) {
     std::string key = argv[i], value = argv[i + 1];
-    if (key == "--server") o.server = value;
-    else if (key == "--names") o.names = value;
-    else if (key == "--port") o.port = atoi(value.c_str());
-    else if (key == "--window") o.window = atoi(value.c_str());
-    else if (key == "--sockets") o.sockets = atoi(value.c_str());
-    else if (key == "--pid") o.pid = atoi(value.c_str());
-    else if (key == "--seconds") o.seconds = atof(value.c_str());
-    else if (key == "--rate") o.rate = atof(value.c_str());
-    else die("unknown option " + key);
+    if (key == "--server")
+      o.server = value;
+    else if (key == "--names")
+      o.names = value;
+    else if (key == "--port")
+      o.port = atoi(value.c_str());
+    else if (key == "--window")
+      o.window = atoi(value.c_str());
+    else if (key == "--sockets")
+      o.sockets = atoi(value.c_str());
+    else if (key == "--pid")
+      o.pid = atoi(value.c_str());
+    else if (key == "--seconds")
+      o.seconds = atof(value.c_str());
+    else if (key == "--rate")
+      o.rate = atof(value.c_str());
+    else
+      die("unknown option " + key);
   }
   if (o.server.empty() || o.names.empty()) die("--server and --names are needed");
   return o;
@@ -234,10 +247,11 @@ int main(int argc, char** argv) {
   double wall = std::chrono::duration<double>(Clock::now() - start).count();
   uint64_t cpu = options.pid ? run_time_ns(options.pid) - before : 0;
   double each = t.received ? static_cast<double>(cpu) / 1e3 / static_cast<double>(t.received) : 0;
-  printf("{\"sent\": %llu, \"received\": %llu, \"wrong\": %llu, \"lost\": %llu, \"seconds\": %.3f, \"qps\": %.0f, "
-         "\"cpu_us_per_query\": %.4f}\n",
-         static_cast<unsigned long long>(t.sent), static_cast<unsigned long long>(t.received),
-         static_cast<unsigned long long>(t.wrong), static_cast<unsigned long long>(t.lost), wall,
-         static_cast<double>(t.received) / wall, each);
+  printf(
+      "{\"sent\": %llu, \"received\": %llu, \"wrong\": %llu, \"lost\": %llu, \"seconds\": %.3f, \"qps\": %.0f, "
+      "\"cpu_us_per_query\": %.4f}\n",
+      static_cast<unsigned long long>(t.sent), static_cast<unsigned long long>(t.received),
+      static_cast<unsigned long long>(t.wrong), static_cast<unsigned long long>(t.lost), wall,
+      static_cast<double>(t.received) / wall, each);
   return t.received > 0 && t.wrong == 0 ? 0 : 1;
 }
