@@ -49,8 +49,7 @@ Result<std::unique_ptr<Reconciler>> Reconciler::open(Paths paths, Settings setti
 void Reconciler::pass(const StateView& view, const Changes& changes, Clock::time_point now) {
   note_changes(changes);
   note_host_changes();
-  remove_old_routers(view);
-  auto networks = needed(view);
+  auto networks = needed(view, remove_old_routers(view));
   if (!networks.empty()) check_host(view, networks);
   choose_sweeps(now);
   for (const auto& [name, endpoints] : networks)
@@ -75,9 +74,11 @@ void Reconciler::note_host_changes() {
     if (changed->everything || changed->uplinks.count(entry.uplink)) entry.dirty = true;
 }
 
-std::map<std::string, Reconciler::EndpointList> Reconciler::needed(const StateView& view) const {
+std::map<std::string, Reconciler::EndpointList> Reconciler::needed(const StateView& view,
+                                                                     const std::set<std::string>& removed) const {
   std::map<std::string, EndpointList> networks;
-  for (const auto& [name, router] : view.routers()) networks[name];
+  for (const auto& [name, router] : view.routers())
+    if (!removed.count(name)) networks[name];
   for (const auto& [key, endpoint] : view.endpoints()) networks[key.first].push_back(endpoint);
   return networks;
 }
@@ -94,10 +95,10 @@ void Reconciler::check_host(const StateView& view, const std::map<std::string, E
   report("host", done);
 }
 
-void Reconciler::remove_old_routers(const StateView& view) {
+std::set<std::string> Reconciler::remove_old_routers(const StateView& view) {
+  std::set<std::string> names, removed;
   auto reserved = reserved_indexes(paths_);
-  if (!reserved) return report("run directory", fail(reserved.error()));
-  std::set<std::string> names;
+  if (!reserved) return report("run directory", fail(reserved.error())), removed;
   for (const auto& [name, index] : *reserved) names.insert(name);
   for (const auto& [name, router] : view.routers()) names.insert(name);
   for (const auto& name : names) {
@@ -107,9 +108,13 @@ void Reconciler::remove_old_routers(const StateView& view) {
     if (!document || *document) continue;
     routers_.erase(name);
     auto done = unrealise(paths_, name);
-    if (done) log_info("network " + name + ": removed; its router is gone");
+    if (done) {
+      log_info("network " + name + ": removed; its router is gone");
+      removed.insert(name);
+    }
     report("network " + name, done);
   }
+  return removed;
 }
 
 void Reconciler::choose_sweeps(Clock::time_point now) {

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,11 +66,12 @@ class Reconciler {
       : paths_(std::move(paths)), settings_(settings), host_watch_(std::move(host)) {}
 
   // The networks this node takes part in, with their endpoints here.
-  std::map<std::string, EndpointList> needed(const StateView& view) const;
+  std::map<std::string, EndpointList> needed(const StateView& view, const std::set<std::string>& removed) const;
   void note_changes(const Changes& changes);
   void note_host_changes();
   void check_host(const StateView& view, const std::map<std::string, EndpointList>& networks);
-  void remove_old_routers(const StateView& view);
+  // → the networks whose router was taken away now; the view does not know yet.
+  std::set<std::string> remove_old_routers(const StateView& view);
   void choose_sweeps(Clock::time_point now);
   bool needs_work(RouterEntry& entry, const std::string& name, Clock::time_point now);
   void check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints, Clock::time_point now);
