@@ -53,6 +53,14 @@ uint32_t Address::to_v4() const {
 std::string Address::to_string() const {
   if (family_ == 0) return "none";
   char text[INET6_ADDRSTRLEN];
+  if (is_v4()) {  // inet_ntop goes through sprintf, several thousand instructions
+    char* end = text;
+    for (size_t i = 0; i < 4; i++) {
+      if (i) *end++ = '.';
+      end = std::to_chars(end, text + sizeof text, bytes_[i]).ptr;
+    }
+    return std::string(text, end);
+  }
   inet_ntop(family_, bytes_.data(), text, sizeof text);
   return text;
 }

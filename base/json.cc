@@ -1,35 +1,39 @@
 #include "base/json.h"
 
 #include <algorithm>
-#include <set>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 namespace fairlead {
 namespace {
 
-// Builds the value only when depth and duplicate keys are fine: a SAX pass first, because the DOM parser
-// recurses on destruction of what it built before it could be stopped.
-class Guard : public nlohmann::json_sax<Json> {
+// Builds the value while it is read, and stops at the first thing that is not wanted. The library's own parser would take
+// the last of two equal keys, and what it builds has no limit of depth: destruction recurses.
+class Builder : public nlohmann::json_sax<Json> {
  public:
-  explicit Guard(unsigned depth) : limit_(depth) {}
+  explicit Builder(unsigned depth) : limit_(depth) {}
   std::string problem;
+  Json root;
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return enter(true); }
-  bool start_array(std::size_t) override { return enter(false); }
-  bool end_object() override { return keys_.pop_back(), true; }
-  bool end_array() override { return keys_.pop_back(), true; }
+  bool null() override { return add(Json()); }
+  bool boolean(bool v) override { return add(Json(v)); }
+  bool number_integer(number_integer_t v) override { return add(Json(v)); }
+  bool number_unsigned(number_unsigned_t v) override { return add(Json(v)); }
+  bool number_float(number_float_t v, const string_t&) override { return add(Json(v)); }
+  bool string(string_t& v) override { return add(Json(std::move(v))); }
+  bool binary(binary_t&) override { return false; }  // not in JSON text
+  bool start_object(std::size_t) override { return enter(Json::object()); }
+  bool start_array(std::size_t) override { return enter(Json::array()); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
   bool key(string_t& name) override {
-    if (keys_.back().insert(name).second) return true;
-    problem = "the key \"" + name.substr(0, 64) + "\" stands twice in one object";
-    return false;
+    if (open_.back().value.contains(name)) {
+      problem = "the key \"" + name.substr(0, 64) + "\" stands twice in one object";
+      return false;
+    }
+    open_.back().key = std::move(name);
+    return true;
   }
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& e) override {
     std::string_view text = e.what();
@@ -39,16 +43,32 @@ class Guard : public nlohmann::json_sax<Json> {
   }
 
  private:
-  bool enter(bool) {
-    if (keys_.size() >= limit_) {
+  struct Open {
+    Json value;
+    std::string key;  // of the member that comes next
+  };
+
+  bool add(Json value) {
+    if (open_.empty()) root = std::move(value);
+    else if (open_.back().value.is_array()) open_.back().value.push_back(std::move(value));
+    else open_.back().value.emplace(std::move(open_.back().key), std::move(value));
+    return true;
+  }
+  bool enter(Json value) {
+    if (open_.size() >= limit_) {
       problem = "nested deeper than " + std::to_string(limit_) + " levels";
       return false;
     }
-    keys_.emplace_back();
+    open_.push_back({std::move(value), ""});
     return true;
   }
+  bool leave() {
+    Json value = std::move(open_.back().value);
+    open_.pop_back();
+    return add(std::move(value));
+  }
   unsigned limit_;
-  std::vector<std::set<std::string, std::less<>>> keys_;
+  std::vector<Open> open_;
 };
 
 std::string shorten(const Json& value) {
@@ -67,15 +87,15 @@ Result<Json> parse_json(std::string_view text, std::string_view source, JsonLimi
   // The library takes a NUL byte for the end of the text and would not look at what follows.
   if (auto nul = text.find('\0'); nul != text.npos)
     return fail(place + ": not valid JSON: a NUL byte at offset " + std::to_string(nul));
-  Guard guard(limits.depth);
+  Builder builder(limits.depth);
   bool good = false;
   try {
-    good = Json::sax_parse(text.begin(), text.end(), &guard);
+    good = Json::sax_parse(text.begin(), text.end(), &builder);
   } catch (const std::exception& e) {
-    guard.problem = e.what();
+    builder.problem = e.what();
   }
-  if (!good) return fail(place + ": not valid JSON: " + guard.problem);
-  return Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (!good) return fail(place + ": not valid JSON: " + builder.problem);
+  return std::move(builder.root);
 }
 
 std::string dump_json(const Json& value, int indent) {
