@@ -18,19 +18,19 @@ Millis monotonic_millis() {
       .count();
 }
 
-Forwarder::Forwarder(ForwardLimits limits, Fd epoll)
+Forwarder::Forwarder(ForwardLimits limits, uint16_t port, Fd epoll)
     : epoll_(std::move(epoll)),
       mail_(kMailLimit),
       new_servers_(1024),
-      udp_(epoll_.get()),
-      tcp_(epoll_.get(), kTcp),
+      udp_(epoll_.get(), port),
+      tcp_(epoll_.get(), kTcp, port),
       table_(*this, *this, limits),
       buffer_(kMaxTcpBytes) {}
 
-Result<std::unique_ptr<Forwarder>> Forwarder::open(ForwardLimits limits) {
+Result<std::unique_ptr<Forwarder>> Forwarder::open(ForwardLimits limits, uint16_t port) {
   Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail_errno("create", "epoll");
-  std::unique_ptr<Forwarder> f(new Forwarder(limits, std::move(epoll)));
+  std::unique_ptr<Forwarder> f(new Forwarder(limits, port, std::move(epoll)));
   FL_CHECK(f->mail_.open());
   FL_CHECK(f->new_servers_.open());
   epoll_event mail{EPOLLIN, {.u64 = kMail}}, servers{EPOLLIN, {.u64 = kServers}};

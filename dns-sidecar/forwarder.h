@@ -12,6 +12,7 @@
 
 #include "dns-sidecar/forward_table.h"
 #include "dns-sidecar/mailbox.h"
+#include "dns-sidecar/sockets.h"
 #include "dns-sidecar/upstream_tcp.h"
 #include "dns-sidecar/upstream_udp.h"
 
@@ -26,7 +27,7 @@ class Forwarder final : public UpstreamTransport, public ReplySink {
     std::vector<ServerAddress> silent;
   };
 
-  static Result<std::unique_ptr<Forwarder>> open(ForwardLimits limits);
+  static Result<std::unique_ptr<Forwarder>> open(ForwardLimits limits, uint16_t port = kDnsPort);
   ~Forwarder() override;
   // reply is called from the forwarder's thread. Requests may be put into the mailbox before.
   void start(Reply reply);
@@ -42,7 +43,7 @@ class Forwarder final : public UpstreamTransport, public ReplySink {
     std::map<uint32_t, std::vector<ServerAddress>> networks;
   };
 
-  Forwarder(ForwardLimits limits, Fd epoll);
+  Forwarder(ForwardLimits limits, uint16_t port, Fd epoll);
   bool send(AttemptId attempt, const ServerAddress& server, const uint8_t* data, size_t size, bool tcp) override;
   void cancel(AttemptId attempt) override;
   void reply(const Origin& origin, const uint8_t* data, size_t size) override;

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "dns-sidecar/sockets.h"
-
 namespace fairlead::dns {
 
 struct TcpUpstream::Channel {
@@ -24,7 +22,9 @@ struct TcpUpstream::Ticket {
   AttemptId attempt;
 };
 
-TcpUpstream::TcpUpstream(int epoll, uint64_t tag) : epoll_(epoll), tag_(tag) { ares_library_init(ARES_LIB_INIT_ALL); }
+TcpUpstream::TcpUpstream(int epoll, uint64_t tag, uint16_t port) : epoll_(epoll), tag_(tag), port_(port) {
+  ares_library_init(ARES_LIB_INIT_ALL);
+}
 
 TcpUpstream::~TcpUpstream() {
   channels_.clear();
@@ -55,8 +55,8 @@ TcpUpstream::Channel* TcpUpstream::channel_for(const ServerAddress& server) {
   ares_addr_port_node node{};
   node.family = server.address.family();
   memcpy(&node.addr, server.address.bytes(), server.address.size());
-  node.tcp_port = kDnsPort;
-  node.udp_port = kDnsPort;
+  node.tcp_port = port_;
+  node.udp_port = port_;
   if (ares_set_servers_ports(channel->channel, &node) != ARES_SUCCESS) return nullptr;
   Channel* result = channel.get();
   channels_[server] = std::move(channel);

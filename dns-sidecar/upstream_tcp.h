@@ -28,7 +28,7 @@ class TcpUpstream {
   };
 
   // Sockets are added to epoll with the data tag | descriptor.
-  TcpUpstream(int epoll, uint64_t tag);
+  TcpUpstream(int epoll, uint64_t tag, uint16_t port);
   ~TcpUpstream();
   TcpUpstream(const TcpUpstream&) = delete;
   TcpUpstream& operator=(const TcpUpstream&) = delete;
@@ -50,6 +50,7 @@ class TcpUpstream {
 
   int epoll_;
   uint64_t tag_;
+  uint16_t port_;
   std::map<ServerAddress, std::unique_ptr<Channel>> channels_;
   std::unordered_set<AttemptId> live_;
   std::vector<Result> results_;

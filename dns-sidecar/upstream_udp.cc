@@ -7,8 +7,6 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include "dns-sidecar/sockets.h"
-
 namespace fairlead::dns {
 
 bool server_name(const ServerAddress& server, uint16_t port, sockaddr_storage& name, socklen_t& length) {
@@ -35,7 +33,7 @@ bool server_name(const ServerAddress& server, uint16_t port, sockaddr_storage& n
 bool UdpUpstream::send(AttemptId attempt, const ServerAddress& server, const uint8_t* data, size_t size) {
   sockaddr_storage name;
   socklen_t length;
-  if (!server_name(server, kDnsPort, name, length)) return false;
+  if (!server_name(server, port_, name, length)) return false;
   Fd fd(socket(server.address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd || connect(fd.get(), reinterpret_cast<sockaddr*>(&name), length) != 0) return false;
   if (::send(fd.get(), data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) return false;

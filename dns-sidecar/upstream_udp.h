@@ -15,7 +15,7 @@ namespace fairlead::dns {
 class UdpUpstream {
  public:
   // Sockets are added to epoll with the attempt's number as data.
-  explicit UdpUpstream(int epoll) : epoll_(epoll) {}
+  UdpUpstream(int epoll, uint16_t port) : epoll_(epoll), port_(port) {}
   bool send(AttemptId attempt, const ServerAddress& server, const uint8_t* data, size_t size);
   void cancel(AttemptId attempt) { sockets_.erase(attempt); }
   // Reads one message: its size, 0 when there is none (any more), -1 when the resolver cannot be reached.
@@ -23,6 +23,7 @@ class UdpUpstream {
 
  private:
   int epoll_;
+  uint16_t port_;
   std::unordered_map<AttemptId, Fd> sockets_;
 };
 
