@@ -50,7 +50,10 @@ int run(int argc, char** argv) {
     return 2;
   }
   if (done) return 0;
-  fprintf(stderr, "fairlead-agent: %s\n", done.error().message.c_str());
+  std::string message = done.error().message;
+  for (auto& c : message)
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';  // a name from outside may hold anything; the message is one line
+  fprintf(stderr, "fairlead-agent: %s\n", message.c_str());
   return 1;
 }
 
