@@ -87,6 +87,11 @@ class Fairlead(Attacher):
     def run(self):
         return f"/run/fairlead/{self.network}"
 
+    def router(self):
+        """The router's namespace; there is one from the first ADD on."""
+        with open(f"{self.run}/routers/{self.network}.json", encoding="utf-8") as file:
+            return "/run/netns/" + json.load(file)["netns"]
+
     def program(self):
         return f"{self.ctx.bin}/fairlead"
 
@@ -125,20 +130,23 @@ class Floor(Attacher):
         self._folder = f"/run/floor/{self.network}"
         for kind in ["leases", "endpoints"]:
             os.makedirs(f"{self._folder}/{kind}")
-        self.router = sandbox.make_netns(f"router-{self.network}")
+        self._router = sandbox.make_netns(f"router-{self.network}")
         gateways = [f"10.{number}.0.1/32"] + ([f"fd57:{number}::1/128"] if families == 46 else [])
-        ctx.prepare_router(self.router, gateways)
+        ctx.prepare_router(self._router, gateways)
 
     @classmethod
     def missing(cls, ctx):
-        return "" if os.path.exists(f"{ctx.build}/bench/bench_floor") else "not built: bench_floor"
+        return "" if os.path.exists(f"{ctx.tools}/bench_floor") else "not built: bench_floor"
+
+    def router(self):
+        return self._router
 
     def program(self):
-        return f"{self.ctx.build}/bench/bench_floor"
+        return f"{self.ctx.tools}/bench_floor"
 
     def environment(self, container):
         number = int(container.rsplit("x", 1)[1]) + 10
-        answer = {"FLOOR_ROUTER": self.router, "FLOOR_DIR": self._folder,
+        answer = {"FLOOR_ROUTER": self._router, "FLOOR_DIR": self._folder,
                   "FLOOR_IP4": f"10.{self.number}.{number // 250}.{number % 250 + 2}", "FLOOR_GW4": f"10.{self.number}.0.1"}
         if self.families == 46:
             answer.update(FLOOR_IP6=f"fd57:{self.number}::{number:x}", FLOOR_GW6=f"fd57:{self.number}::1")

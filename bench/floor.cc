@@ -1,5 +1,6 @@
 // The floor: a program that is started like a CNI plugin and asks the kernel for what `fairlead` asks, and for nothing
-// else. No JSON, no libraries, no checks, static. What `fairlead` + `fairlead-ipam` cost above it is ours to answer for.
+// else. No JSON, no libraries, no checks, static. What `fairlead` + `fairlead-ipam` cost above it is ours to answer
+// for.
 //
 // Environment: CNI_COMMAND (ADD or DEL) CNI_CONTAINERID CNI_NETNS CNI_IFNAME as in the CNI specification;
 // FLOOR_ROUTER (path of the router's namespace) FLOOR_DIR (for leases and endpoints) FLOOR_IP4 FLOOR_GW4
@@ -199,7 +200,16 @@ void write_endpoint(const Attachment* a) {
   if (rename(temporary, path) != 0) fail(path, errno);
 }
 
-void in_router(const Attachment* a, int container_fd) {
+// Small numbers: the kernel keeps them in a radix tree, 6 bits a level, one node of 576 bytes each.
+void draw_indexes(Attachment* a) {
+  uint32_t chance[2];
+  if (getrandom(chance, sizeof chance, 0) != sizeof chance) fail("getrandom", errno);
+  a->host_index = (1u << 17) | (chance[0] & 0x1ffff);
+  a->index = (1u << 5) | (chance[1] & 0x1f);
+}
+
+int try_in_router(Attachment* a, int container_fd) {
+  draw_indexes(a);
   Requests r;
   add_veth(&r, a, container_fd);
   for (int i = 0; i < (a->ip6 ? 2 : 1); ++i) {
@@ -207,8 +217,17 @@ void in_router(const Attachment* a, int container_fd) {
     add_route(&r, family, a->host_index, a->address[i], nullptr);
     add_neighbour(&r, family, a->host_index, a->address[i], a->mac);
   }
+  return run(&r);
+}
+
+void in_router(Attachment* a, int container_fd) {
   enter(a->router);
-  if (int error = run(&r)) fail("requests in the router", error);
+  int error = 0;
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    error = try_in_router(a, container_fd);
+    if (error != EEXIST && error != EBUSY) break;  // a number somebody has
+  }
+  if (error) fail("requests in the router", error);
 }
 
 void in_container(const Attachment* a, int container_fd) {
@@ -232,13 +251,8 @@ void add(Attachment* a) {
   parse(AF_INET, "FLOOR_GW4", a->gateway[0]);
   if (a->ip6) parse(AF_INET6, "FLOOR_IP6", a->address[1]);
   if (a->ip6) parse(AF_INET6, "FLOOR_GW6", a->gateway[1]);
-  uint32_t chance[3];
-  if (getrandom(chance, sizeof chance, 0) != sizeof chance) fail("getrandom", errno);
-  // Small numbers: the kernel keeps them in a radix tree, 6 bits a level, one node of 576 bytes each.
-  a->host_index = (1u << 17) | (chance[0] & 0x1ffff);
-  a->index = (1u << 5) | (chance[1] & 0x1f);
+  if (getrandom(a->mac, sizeof a->mac, 0) != sizeof a->mac) fail("getrandom", errno);
   a->mac[0] = 0x02;
-  memcpy(a->mac + 2, &chance[2], 4);
 
   write_leases(a);
   int container_fd = open(a->netns, O_RDONLY | O_CLOEXEC);
@@ -273,6 +287,7 @@ void remove_all(const Attachment* a) {
 }  // namespace
 
 int main() {
+  if (strcmp(need("CNI_COMMAND"), "VERSION") == 0) return 0;  // what starting any program costs
   char configuration[65536];
   if (read(STDIN_FILENO, configuration, sizeof configuration) < 0) fail("standard input", errno);
   Attachment a{};

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace floor_bench {
 
@@ -60,6 +61,7 @@ inline int run(Requests* r) {
   if (send(fd, r->data, r->used, 0) != static_cast<ssize_t>(r->used)) return errno;
   alignas(4) char answer[1024];
   ssize_t size = recv(fd, answer, sizeof answer, 0);
+  close(fd);
   if (size < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr)))) return EIO;
   auto* error = static_cast<nlmsgerr*>(NLMSG_DATA(reinterpret_cast<nlmsghdr*>(answer)));
   return -error->error;

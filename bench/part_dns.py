@@ -75,7 +75,7 @@ class Server:
 
     def load(self, how, seconds):
         """What dns_load found out, as a dict."""
-        command = [f"{self.ctx.build}/bench/dns_load", "--server", GATEWAY, "--port", str(self.port), "--names",
+        command = [f"{self.ctx.tools}/dns_load", "--server", GATEWAY, "--port", str(self.port), "--names",
                    self.names(), "--seconds", str(seconds), "--pid", str(self.process.pid), *how]
         done = subprocess.run(command, capture_output=True, text=True, preexec_fn=in_namespace(CLIENT), check=False)
         if done.returncode != 0:
@@ -103,7 +103,7 @@ class Canned(Server):
         return path
 
     def command(self):
-        return [f"{self.ctx.build}/bench/dns_canned", GATEWAY, str(self.port), str(self.threads)]
+        return [f"{self.ctx.tools}/dns_canned", GATEWAY, str(self.port), str(self.threads)]
 
 
 class Fairlead(Server):

@@ -1,4 +1,4 @@
-"""version: starting a plugin and asking for its VERSION, the price of every exec."""
+"""version: starting a plugin and asking for its VERSION, the price of every exec; the floor does nothing and exits."""
 import attachers
 from context import Book, interleaved
 from rows import Row
@@ -7,7 +7,7 @@ NAME = "version"
 
 
 def run(ctx):
-    kinds = [attachers.Fairlead, attachers.Bridge]
+    kinds = attachers.ALL
     missing = {kind.name: kind.missing(ctx) for kind in kinds}
     contestants = [kind(ctx, ctx.number(), 4) for kind in kinds if not missing[kind.name]]
     book = Book()
@@ -21,7 +21,9 @@ def run(ctx):
     interleaved(contestants, ctx.rounds(200, 30), one)
     rows = []
     for kind in ["wall", "CPU"]:
-        rows.append(Row(NAME, f"bridge VERSION {kind}", book.get(("bridge", kind)), missing=missing["bridge"]))
-        rows.append(Row(NAME, f"fairlead VERSION {kind}", book.get(("fairlead", kind)), "bridge",
-                        book.get(("bridge", kind)), missing=missing["fairlead"]))
+        for name in ["floor", "bridge"]:
+            rows.append(Row(NAME, f"{name} VERSION {kind}", book.get((name, kind)), missing=missing[name]))
+        for against in ["floor", "bridge"]:
+            rows.append(Row(NAME, f"fairlead VERSION {kind}", book.get(("fairlead", kind)), against,
+                            book.get((against, kind)), missing=missing["fairlead"]))
     return rows

@@ -13,18 +13,12 @@ def difference(ctx, floor, fairlead):
     for attacher in (floor, fairlead):
         container = attacher.container()
         ctx.launcher.serial([attacher.add(container)])
-        router = attacher.router if attacher is floor else _router_of(fairlead)
-        states[attacher.name] = _container_state(attacher.netns(container)) + _router_state(router)
+        states[attacher.name] = _container_state(attacher.netns(container)) + _router_state(attacher.router())
         ctx.launcher.serial([attacher.delete(container)])
     answer = []
     for name, other in [("floor", "fairlead"), ("fairlead", "floor")]:
         answer += [f"only {name}: {entry} ×{count}" for entry, count in (states[name] - states[other]).items()]
     return answer
-
-
-def _router_of(fairlead):
-    with open(f"{fairlead.run}/routers/{fairlead.network}.json", encoding="utf-8") as file:
-        return "/run/netns/" + json.load(file)["netns"]
 
 
 def _ip(netns, *argv):
@@ -36,7 +30,7 @@ def _ip(netns, *argv):
 def _container_state(netns):
     found = collections.Counter()
     for link in _ip(netns, "addr"):
-        ours = {k: link.get(k) for k in ["ifname", "mtu", "operstate"]} if link["ifname"] != "lo" else {"ifname": "lo"}
+        ours = {k: link.get(k) for k in ["ifname", "mtu"]} if link["ifname"] != "lo" else {"ifname": "lo"}
         found[f"link {ours} mode {link.get('inet6_addr_gen_mode')}"] += 1
         for address in link["addr_info"]:
             found[f"address {link['ifname']} {address['family']}/{address['prefixlen']} {address['scope']}"] += 1

@@ -64,6 +64,13 @@ def make_netns(name):
     return path
 
 
+def enter(path):
+    """This process goes into that network namespace for good; for a child between fork and exec."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    kernel.setns(fd, kernel.CLONE_NEWNET)
+    os.close(fd)
+
+
 @contextlib.contextmanager
 def inside(path):
     """This thread's network calls, and its look at /proc/sys/net, concern that namespace meanwhile."""
