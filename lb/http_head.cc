@@ -58,8 +58,8 @@ HeadResult read_response_head(std::string_view received) {
     size_t end = rest.find('\n');
     if (end == rest.npos)
       return received.size() > kMaxHeadBytes ? malformed("the head is larger than 16384 bytes") : HeadResult{};
-    if (end == 0 || rest[end - 1] != '\r') return malformed("a line ends without CR");
-    std::string_view line = rest.substr(0, end - 1);
+    std::string_view line = rest.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
     rest.remove_prefix(end + 1);
     if (first) {
       result.status = read_status_line(line);

@@ -16,8 +16,9 @@ struct HeadResult {
 };
 
 // received: everything so far, from the first byte. More than kMaxHeadBytes without an end is malformed. Refused
-// besides what the grammar refuses: bare LF, line folding, NUL and other control characters, white space before a
-// colon.
+// besides what the grammar refuses: line folding, NUL and other control characters, white space before a colon. A line
+// may end with LF alone (RFC 9112 section 2.2 allows it): busybox' httpd hands on what its CGI programs print, and
+// nothing is passed on from here that could be read in two ways.
 HeadResult read_response_head(std::string_view received);
 
 }  // namespace fairlead::lb
