@@ -1,0 +1,68 @@
+// The rulesets as text, against files beside this one: every change of a rule is seen in a review as a change of rules.
+// FAIRLEAD_UPDATE_GOLDEN=1 writes the files anew.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "overlay/host_rules.h"
+#include "overlay/names.h"
+#include "overlay/router_rules.h"
+
+namespace fairlead::overlay {
+namespace {
+
+std::string golden_file(const std::string& name) {
+  const std::string here = __FILE__;
+  return here.substr(0, here.rfind('/')) + "/testdata/" + name;
+}
+
+void expect_golden(const std::string& name, const std::string& text) {
+  const std::string path = golden_file(name);
+  if (std::getenv("FAIRLEAD_UPDATE_GOLDEN")) std::ofstream(path) << text;
+  std::ifstream file(path);
+  ASSERT_TRUE(file) << path;
+  std::stringstream wanted;
+  wanted << file.rdbuf();
+  EXPECT_EQ(text, wanted.str()) << path;
+}
+
+Network network(std::vector<std::string> subnets, bool internal = false) {
+  Network n;
+  n.name = "appnet";
+  n.vni = 4097;
+  n.internal = internal;
+  for (const auto& text : subnets) n.subnets.push_back(*Prefix::parse(text));
+  return n;
+}
+
+std::string rules_of(const Network& n) { return router_rules(n, make_router(n, 3, 1450)); }
+
+TEST(RouterRules, OfADualStackNetwork) {
+  expect_golden("router_dual_stack.nft", rules_of(network({"10.32.0.0/16", "fd32::/64"})));
+}
+TEST(RouterRules, OfAnInternalNetwork) {
+  expect_golden("router_internal.nft", rules_of(network({"10.32.0.0/16", "fd32::/64"}, true)));
+}
+TEST(RouterRules, OfAnIpv4NetworkSayNothingOfIpv6Addresses) {
+  expect_golden("router_ipv4.nft", rules_of(network({"10.32.0.0/24"})));
+  EXPECT_EQ(rules_of(network({"10.32.0.0/24"})).find("ip6 "), std::string::npos);
+}
+TEST(RouterRules, OfANetworkWhoseAddressesAreAnotherIpamsBusiness) {
+  expect_golden("router_no_subnets.nft", rules_of(network({})));
+}
+TEST(RouterRules, OfASmallNetworkWithoutAVipPool) {
+  EXPECT_EQ(rules_of(network({"10.32.0.0/29"})).find("services"), std::string::npos);
+}
+
+TEST(HostRules, OfAHostThatForwardedBefore) { expect_golden("host_open.nft", host_rules({})); }
+TEST(HostRules, OfAHostThatDidNotForwardDropWhatIsNotOursNorThroughABridge) {
+  expect_golden("host_closed.nft", host_rules({true, true}));
+  EXPECT_EQ(host_rules({true, false}).find("nfproto ipv6"), std::string::npos);
+  EXPECT_EQ(host_rules({false, true}).find("nfproto ipv4"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fairlead::overlay
