@@ -1,6 +1,5 @@
 """Containers of a demo host: containerd with `ctr run --cni` where it runs, else plain network namespaces with the same
 busybox in them. Both are attached by the same plugin with the same configuration."""
-import json
 import time
 
 import image
@@ -97,6 +96,3 @@ def start(host):
         print(f"  (containerd cannot run here: {str(error).splitlines()[0][:160]})")
         return Namespaces(host)
 
-
-def document(host, network):
-    return json.loads(host.read(f"/var/lib/fairlead/networks/{network}.json"))
