@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernel/conntrack.h"
 #include "kernel/netns.h"
@@ -32,13 +33,14 @@ Result<std::vector<Refusal>> NftBalancer::apply(const RouterPlan& plan) {
     else
       possible.frontends.erase(key);
   }
-  FL_CHECK(table_.apply(nft_table(possible, slots_)));
   const bool check_flows = first_ || flows_may_be_stale(plan_, possible);
   plan_ = std::move(possible);
-  // After the rules: what an ipvs balancer of an earlier process left would come first in LOCAL_IN only if the packet
-  // got there, and from now on it does not.
-  if (first_) FL_CHECK(kernel::in_netns(netns_, [&] { return remove_ipvs_services(plan_.own); }));
-  if (check_flows) FL_CHECK(drop_stale_flows());
+  const bool first = std::exchange(first_, true);  // stays so when something fails
+  FL_CHECK(table_.apply(nft_table(plan_, slots_), [&]() -> Result<void> {
+    // What an ipvs balancer of an earlier process left is of no use from now on.
+    if (first) FL_CHECK(kernel::in_netns(netns_, [&] { return remove_ipvs_services(plan_.own); }));
+    return check_flows ? drop_stale_flows() : Result<void>();
+  }));
   first_ = false;
   return refused;
 }

@@ -37,14 +37,15 @@ Result<void> NftTableKeeper::write(const NftTable& wanted) {
   return session_.run(nft_replacement(wanted));
 }
 
-Result<void> NftTableKeeper::apply(NftTable wanted) {
-  if (applied_ && *applied_ == wanted) return {};
+Result<void> NftTableKeeper::apply(NftTable wanted, const std::function<Result<void>()>& written) {
+  if (applied_ && *applied_ == wanted) return written();
   for (int attempt = 0; attempt < kTries; attempt++) {
     FL_TRY(uint32_t before, session_.generation());
-    if (auto written = write(wanted); !written) {
+    if (auto done = write(wanted); !done) {
       applied_.reset();
-      return fail(written.error());
+      return fail(done.error());
     }
+    FL_CHECK(written());
     FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(wanted)));
     FL_TRY(generation_, session_.generation());
     digest_ = state.digest;

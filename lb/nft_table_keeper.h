@@ -4,6 +4,7 @@
 // reading of the table; drifted() one request while nobody changed any ruleset in the namespace.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "kernel/netlink.h"
@@ -16,7 +17,8 @@ class NftTableKeeper {
  public:
   // Opened in the calling thread's network namespace.
   static Result<NftTableKeeper> open();
-  Result<void> apply(NftTable wanted);
+  // written: called when the new rules are in force, before the table is read back.
+  Result<void> apply(NftTable wanted, const std::function<Result<void>()>& written = [] { return Result<void>(); });
   Result<bool> drifted();  // since the last apply()
 
  private:

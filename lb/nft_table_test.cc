@@ -64,7 +64,7 @@ TEST(NftTable, OneBackendNeedsNoCounting) {
 TEST(NftTable, LB09And12AffinityLeadsToServingBackendsOnly) {
   NftTable table = nft_table(one_service("rr", 10, {1, 0, 1}));
   EXPECT_EQ(table.affinity.count("a_0a20ff01_tcp_80"), 1u);
-  ASSERT_EQ(table.chains.at(kChain).size(), 3u);
+  ASSERT_EQ(table.chains.at(kChain).size(), 4u);
   EXPECT_EQ(table.chains.at(kChain)[0], "meta mark set ip saddr map @a_0a20ff01_tcp_80");
   EXPECT_EQ(table.chains.at(kChain)[1].find("10.32.0.3"), std::string::npos);
   EXPECT_EQ(table.chains.size(), 3u);  // a draining backend has no chain

@@ -1,6 +1,7 @@
 """The small world most balancing tests start from: one node, network appnet (10.32.0.0/16, fd32::/64), service web
 (VIPs 10.32.255.1 and fd32::ffff:1, port 80 → 8080), some tasks, a client container and a machine outside."""
 import collections
+import json
 
 from lab import *
 
@@ -77,14 +78,10 @@ class World:
         return self.node.in_router(network, *argv, **options)
 
     def metric(self, name, **labels):
-        """The sum of a metric's values whose labels match."""
-        total = 0.0
-        for line in self.lb.metrics().splitlines():
-            if not line.startswith((name + " ", name + "{")):
-                continue
-            if all(f'{key}="{value}"' in line for key, value in labels.items()):
-                total += float(line.rsplit(" ", 1)[1])
-        return total
+        return self.lb.metric(name, **labels)
+
+    def status(self):
+        return json.loads(self.lb.status())
 
     def problems(self):
-        return "\n".join(f"{p['object']}: {p['problem']}" for p in self.lb.status()["problems"])
+        return "\n".join(f"{p['object']}: {p['problem']}" for p in self.status()["problems"])
