@@ -5,7 +5,8 @@ import signal
 import time
 
 from lab import eventually
-from .judge import check
+from . import tracer
+from .judge import Skipped, check
 
 
 def result_of(process):
@@ -58,6 +59,49 @@ def killed_anywhere(t):
     t.unchanged(before, "after DEL nothing is left")
     pod.attach()
     pod.detach()
+
+
+@check("CNI-056.2", "kill -9 at every system call of ADD and DEL, then DEL or GC", "robustness; SPEC §3", seconds=240)
+def killed_everywhere(t):
+    pod = t.pod()
+    before = t.baseline()
+    can_collect = "1.1.0" in t.supported()
+    pod.attach()
+    pod.detach()
+    for command in ("ADD", "DEL"):
+        total = _system_calls(t, pod, command)
+        for number in range(1, total + 1):
+            if command == "DEL":
+                pod.attach()
+            killed, _, _ = _killed_at(t, pod, command, number)
+            if can_collect and number % 2:
+                t.call("GC", dict(t.conf("1.1.0"), **{"cni.dev/valid-attachments": []})).silent(f"GC after {command} was killed at call {number}")
+            else:
+                pod.delete().silent(f"DEL after {command} was killed at call {number}")
+            assert not t.leases(), f"{command} killed at system call {number} ({killed}) leaves {sorted(t.leases())}"
+            if number % 8 == 0 or number == total:
+                t.unchanged(before, f"after {command} was killed at system call {number}, or up to seven before it")
+        pod.delete().silent()
+    pod.attach()
+    pod.detach()
+
+
+def _killed_at(t, pod, command, number):
+    process = t.start(command, t.conf(), variables(pod), preexec=tracer.trace_me)
+    return tracer.run_until(process.pid, number)
+
+
+def _system_calls(t, pod, command):
+    """How many a whole call makes."""
+    if command == "DEL":
+        pod.attach()
+    killed, total, threads = _killed_at(t, pod, command, 1 << 30)
+    assert not killed
+    if command == "ADD":
+        pod.detach()
+    if threads > 1 or total > 600:
+        raise Skipped(f"{command} has {threads} threads and {total} system calls in the first one; not the same ones every time")
+    return total
 
 
 @check("CNI-057", "ADD with stdout closed or full", "robustness", tags=("should",))

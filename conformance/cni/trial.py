@@ -145,12 +145,12 @@ class Trial:
         self._pods += 1
         return Pod(self, name or f"pod{self._pods}", identity)
 
-    def start(self, command, conf, variables):
-        """A plugin call left running → Process."""
+    def start(self, command, conf, variables, preexec=None):
+        """A plugin call left running → Process. preexec: called in the child right before exec."""
         env = {"CNI_COMMAND": command, "CNI_ARGS": "", "CNI_PATH": self.target.path, **variables}
         path = self.file(f"/run/stdin-{command}-{time.monotonic_ns()}", json.dumps(conf))
         with open(self.host.path(path), "rb") as stdin:
-            return self.host.popen([self.target.plugin], env=env, stdin=stdin)
+            return self.host.popen([self.target.plugin], env=env, stdin=stdin, preexec=preexec)
 
     # -- versions --------------------------------------------------------------------------------------------
     def supported(self, plugin=None):
