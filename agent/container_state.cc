@@ -20,8 +20,8 @@ bool has_route(const Observed& observed, const Prefix& destination, uint32_t lin
 
 bool other_default(const Observed& observed, int family, uint32_t link) {
   return std::any_of(observed.routes.begin(), observed.routes.end(), [&](const kernel::Route& r) {
-    return r.destination.length == 0 && r.destination.family() == family && r.index != link && r.table == RT_TABLE_MAIN &&
-           r.type == RTN_UNICAST;
+    return r.destination.length == 0 && r.destination.family() == family && r.index != link &&
+           r.table == RT_TABLE_MAIN && r.type == RTN_UNICAST;
   });
 }
 

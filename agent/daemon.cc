@@ -105,8 +105,9 @@ Result<void> run_daemon(const Paths& paths, const Settings& settings) {
   FL_TRY(Fd signals, open_signals());
   SharedText text;
   // First, because it holds the lock that makes us the only one.
-  FL_TRY(auto server, StatusServer::start(paths.socket("agent"), [&] { return text.get().metrics; },
-                                          [&] { return text.get().status; }));
+  FL_TRY(auto server,
+         StatusServer::start(
+             paths.socket("agent"), [&] { return text.get().metrics; }, [&] { return text.get().status; }));
   FL_TRY(auto view, StateView::open(paths));
   FL_TRY(auto reconciler, Reconciler::open(paths, settings));
   FL_CHECK(release_host(paths));  // left by one that ended between the last network and the host's part

@@ -1,10 +1,10 @@
 // One endpoint of this node looked at and put right: its veth, and what fairlead put into the container.
 //
-// The container's namespace is entered and left again, never held: holding it would keep a dead container's links alive.
-// Safety: nothing is ever written into the host's own namespace or a router, nor into a namespace that is not the one the
-// endpoint was seen in before (a PID path may point at another process' by now).
-// Concurrency with DEL, which removes the document before the link: the document is looked up again before and after a
-// new attachment, so that what is being taken away is not put back.
+// The container's namespace is entered and left again, never held: holding it would keep a dead container's links
+// alive. Safety: nothing is ever written into the host's own namespace or a router, nor into a namespace that is not
+// the one the endpoint was seen in before (a PID path may point at another process' by now). Concurrency with DEL,
+// which removes the document before the link: the document is looked up again before and after a new attachment, so
+// that what is being taken away is not put back.
 #pragma once
 
 #include <sys/types.h>
@@ -24,10 +24,10 @@ struct EndpointWork {
   const Paths& paths;
   const Network& network;
   const Endpoint& endpoint;
-  int router = -1;                // namespace
+  int router = -1;  // namespace
   uint32_t router_mtu = 0;
   const kernel::Link* host_end = nullptr;  // in the router; null: it has none
-  std::optional<ino_t>& seen;     // the container's namespace, once it was seen with our link in it
+  std::optional<ino_t>& seen;              // the container's namespace, once it was seen with our link in it
 };
 
 // kGone: the container's namespace does not exist (any more).

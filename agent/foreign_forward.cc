@@ -131,8 +131,10 @@ std::vector<std::string> legacy_problems() {
     auto names = read_file(std::string("/proc/net/") + (program[2] == '6' ? "ip6" : "ip") + "_tables_names");
     if (!names || !*names || ("\n" + **names).find("\nfilter\n") == std::string::npos) continue;
     const std::string legacy = std::string(program) + "-legacy";
-    problems.push_back(legacy + "'s filter table is in use; if its FORWARD chain drops, traffic to and from networks is "
-                       "lost. Run: " + legacy + " -I FORWARD -i ul+ -j ACCEPT; " + legacy +
+    problems.push_back(legacy +
+                       "'s filter table is in use; if its FORWARD chain drops, traffic to and from networks is "
+                       "lost. Run: " +
+                       legacy + " -I FORWARD -i ul+ -j ACCEPT; " + legacy +
                        " -I FORWARD -o ul+ -j ACCEPT (or move its owner to iptables-nft)");
   }
   return problems;

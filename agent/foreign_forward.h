@@ -1,5 +1,5 @@
-// Other people's FORWARD chains. An accept in our own table does not undo a drop in another base chain of the same hook,
-// and Docker sets the policy of iptables' FORWARD to DROP. So two rules of ours stand at the head of that chain:
+// Other people's FORWARD chains. An accept in our own table does not undo a drop in another base chain of the same
+// hook, and Docker sets the policy of iptables' FORWARD to DROP. So two rules of ours stand at the head of that chain:
 // what comes from or goes to a router's uplink was already decided by our own table (overlay/host_rules.h).
 // Only these two rules are ever written or removed there; they carry the comment "fairlead".
 #pragma once

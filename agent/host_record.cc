@@ -62,7 +62,8 @@ Result<HostRecord> load_host_record(const Paths& paths) {
 }
 
 Result<void> save_host_record(const Paths& paths, const HostRecord& record) {
-  Json json{{"apiVersion", 1}, {"bootId", record.boot}, {"acceptRa", record.accept_ra}, {"rules", to_json(record.rules)}};
+  Json json{
+      {"apiVersion", 1}, {"bootId", record.boot}, {"acceptRa", record.accept_ra}, {"rules", to_json(record.rules)}};
   if (record.opened4) json["openedIpv4"] = *record.opened4;
   if (record.opened6) json["openedIpv6"] = *record.opened6;
   return replace_file(file_of(paths), dump_json(json, 2) + "\n", Durability::kBoot);

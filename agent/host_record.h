@@ -13,7 +13,7 @@
 namespace fairlead::agent {
 
 struct HostRecord {
-  std::string boot;           // /proc/sys/kernel/random/boot_id
+  std::string boot;  // /proc/sys/kernel/random/boot_id
   // Whether forwarding was off before we needed it; unset: not needed so far.
   std::optional<bool> opened4, opened6;
   std::vector<std::string> accept_ra;  // interfaces whose accept_ra went from 1 to 2

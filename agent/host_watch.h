@@ -18,9 +18,9 @@ class HostWatch {
   static Result<HostWatch> open();
 
   struct Changed {
-    bool firewall = false;              // any transaction of anybody since the last call
-    bool everything = false;            // notifications were lost
-    std::set<std::string> uplinks;      // interface names
+    bool firewall = false;          // any transaction of anybody since the last call
+    bool everything = false;        // notifications were lost
+    std::set<std::string> uplinks;  // interface names
   };
   Result<Changed> changed();
 

@@ -1,5 +1,5 @@
-// `fairlead-agent realise NETWORK`: the network's router on this node, made or put right, once. What the CNI plugin calls
-// when a network has no router yet, and what the daemon does for every network.
+// `fairlead-agent realise NETWORK`: the network's router on this node, made or put right, once. What the CNI plugin
+// calls when a network has no router yet, and what the daemon does for every network.
 //
 // Idempotent; several at once and the daemon beside them are kept apart by a lock per network
 // (run/routers/.NETWORK.lock, given up after 10 s).

@@ -75,7 +75,7 @@ void Reconciler::note_host_changes() {
 }
 
 std::map<std::string, Reconciler::EndpointList> Reconciler::needed(const StateView& view,
-                                                                     const std::set<std::string>& removed) const {
+                                                                   const std::set<std::string>& removed) const {
   std::map<std::string, EndpointList> networks;
   for (const auto& [name, router] : view.routers())
     if (!removed.count(name)) networks[name];
@@ -166,8 +166,8 @@ void Reconciler::check_router(const std::shared_ptr<const Network>& network, con
 const kernel::Link* Reconciler::host_end(const Endpoint& endpoint) const {
   auto router = routers_.find(endpoint.network);
   if (router == routers_.end()) return nullptr;
-  auto link = router->second.host_ends.find(
-      overlay::host_ifname(endpoint.network, endpoint.container, endpoint.ifname));
+  auto link =
+      router->second.host_ends.find(overlay::host_ifname(endpoint.network, endpoint.container, endpoint.ifname));
   return link == router->second.host_ends.end() ? nullptr : &link->second;
 }
 

@@ -74,7 +74,8 @@ class Reconciler {
   std::set<std::string> remove_old_routers(const StateView& view);
   void choose_sweeps(Clock::time_point now);
   bool needs_work(RouterEntry& entry, const std::string& name, Clock::time_point now);
-  void check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints, Clock::time_point now);
+  void check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
+                    Clock::time_point now);
   void check_endpoints(const StateView& view, Clock::time_point now);
   void check_one(const StateView& view, const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
   void reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);

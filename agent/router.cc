@@ -84,15 +84,15 @@ Result<void> ensure_inside(RouterWork& work, const RouterPlan& plan, bool fresh,
 Result<void> refuse_foreign(const std::optional<kernel::Link>& link) {
   if (!link || link->kind == "veth") return {};
   return fail("link " + link->name + " on this host is a " + (link->kind.empty() ? "device" : link->kind) +
-              " and not fairlead's; rename it", EEXIST);
+                  " and not fairlead's; rename it",
+              EEXIST);
 }
 
 Result<bool> ensure_uplink(const RouterWork& work, const RouterPlan& plan, Opened& o, Repairs& repairs) {
   FL_TRY(auto outside, kernel::find_link(*o.host, work.router.uplink));
   FL_CHECK(refuse_foreign(outside));
   FL_TRY(auto inside, kernel::find_link(*o.inside, overlay::kRouterUplink));
-  const bool paired =
-      outside && inside && outside->peer_index == inside->index && inside->peer_index == outside->index;
+  const bool paired = outside && inside && outside->peer_index == inside->index && inside->peer_index == outside->index;
   if (paired) return false;
   kernel::Batch batch;
   if (outside) batch.push_back(kernel::delete_link(outside->index, outside->name));
@@ -160,14 +160,16 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
   const bool count = !o.fresh && !new_uplink;
   FL_CHECK(ensure_sysctls(plan.outside.sysctls, new_uplink, repairs));
   FL_CHECK(kernel::in_netns(o.netns.get(), [&] { return ensure_sysctls(plan.inside.sysctls, new_uplink, repairs); }));
-  FL_TRY(Observed outside, settle(overlay::wanted_on_host(plan, work.router),
-                                  [&] { return observe_uplink(*o.host, work.router.uplink); }, *o.host,
-                                  count ? &repairs : nullptr, "uplink"));
+  FL_TRY(Observed outside,
+         settle(
+             overlay::wanted_on_host(plan, work.router), [&] { return observe_uplink(*o.host, work.router.uplink); },
+             *o.host, count ? &repairs : nullptr, "uplink"));
   auto wanted = overlay::wanted_in_router(plan);
   for (const auto& endpoint : work.endpoints) overlay::add_endpoint(wanted, *endpoint);
   RouterResult result;
-  FL_TRY(result.observed, settle(wanted, [&] { return overlay::observe(*o.inside); }, *o.inside,
-                                 count ? &repairs : nullptr, nullptr));
+  FL_TRY(result.observed,
+         settle(
+             wanted, [&] { return overlay::observe(*o.inside); }, *o.inside, count ? &repairs : nullptr, nullptr));
   if (o.fresh) {
     FL_TRY(bool pinned, kernel::pin_netns(o.netns.get(), work.router.netns));
     if (!pinned) return fail("network namespace " + work.router.netns + " was made by somebody else meanwhile", EEXIST);

@@ -1,5 +1,5 @@
-// One network's router in the kernel of this node: made when missing, completed when half there, put right when something
-// drifted. One function for all three, because it looks at what is there and adds what is not.
+// One network's router in the kernel of this node: made when missing, completed when half there, put right when
+// something drifted. One function for all three, because it looks at what is there and adds what is not.
 //
 // Crash safety: a new router is finished (rules before links) in a namespace without a name and gets its name
 // /run/netns/fl-VNI last; its maker's death takes it away. Concurrency: callers hold the network's lock.
@@ -28,8 +28,8 @@ struct RouterWork {
 
 struct RouterResult {
   Fd netns;
-  bool made = false;            // nothing of it was there
-  overlay::Observed observed;   // its links, routes ... after the repairs
+  bool made = false;           // nothing of it was there
+  overlay::Observed observed;  // its links, routes ... after the repairs
 };
 
 // repairs: what had to be put back; nothing is counted for a router that was made.

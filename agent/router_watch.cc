@@ -16,9 +16,9 @@ Result<RouterWatch> RouterWatch::open(Fd netns) {
     FL_TRY(firewall, kernel::NetlinkSocket::open(NETLINK_NETFILTER));
     return {};
   }));
-  for (unsigned group : {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                         RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF,
-                         RTNLGRP_IPV6_NETCONF})
+  for (unsigned group :
+       {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+        RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF})
     FL_CHECK(events->join(group));
   return RouterWatch(std::move(netns), std::move(*events), std::move(*firewall));
 }

@@ -20,8 +20,8 @@ class RouterWatch {
   static Result<RouterWatch> open(Fd netns);
 
   int netns() const { return netns_.get(); }
-  // Whether links, addresses, routes, neighbours, rules, forwarding settings or the firewall changed since the last call.
-  // Lost notifications count as a change.
+  // Whether links, addresses, routes, neighbours, rules, forwarding settings or the firewall changed since the last
+  // call. Lost notifications count as a change.
   Result<bool> changed();
   // Whether path still is this namespace's name.
   bool has_name(const std::string& path) const;

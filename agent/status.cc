@@ -8,7 +8,8 @@ namespace fairlead::agent {
 namespace {
 
 // The kinds are listed even when nothing happened: a rate of something that does not exist cannot be watched.
-constexpr const char* kKinds[] = {"address", "forward", "link", "neighbour", "nft", "route", "router", "sysctl", "uplink"};
+constexpr const char* kKinds[] = {"address", "forward", "link",   "neighbour", "nft",
+                                  "route",   "router",  "sysctl", "uplink"};
 
 std::string metric(const char* name, const char* type, const char* help, const std::string& samples) {
   return std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + samples;
@@ -23,7 +24,8 @@ std::string repairs_text(const Repairs& repairs) {
     samples += std::string("fairlead_repairs_total{kind=\"") + kind + "\"} " +
                std::to_string(found == repairs.counts().end() ? 0 : found->second) + "\n";
   }
-  return metric("fairlead_repairs_total", "counter", "Things of ours that were missing in the kernel and put back.", samples);
+  return metric("fairlead_repairs_total", "counter", "Things of ours that were missing in the kernel and put back.",
+                samples);
 }
 
 std::string metrics_text(const Reconciler& r, const StateView& view, double seconds) {
@@ -53,7 +55,8 @@ Json status_json(const Reconciler& r, const StateView& view, const std::vector<s
   for (const auto& [path, message] : view.problems()) problems.push_back({{"subject", path}, {"message", message}});
   for (const auto& [subject, message] : r.problems()) problems.push_back({{"subject", subject}, {"message", message}});
   for (const auto& message : host_problems) problems.push_back({{"subject", "host"}, {"message", message}});
-  return Json{{"program", "fairlead-agent"}, {"version", FAIRLEAD_VERSION}, {"networks", networks}, {"problems", problems}};
+  return Json{
+      {"program", "fairlead-agent"}, {"version", FAIRLEAD_VERSION}, {"networks", networks}, {"problems", problems}};
 }
 
 }  // namespace

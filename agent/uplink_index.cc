@@ -68,7 +68,8 @@ Result<uint32_t> reserve_index(const Paths& paths, const std::string& network, s
 
 Result<void> release_index(const Paths& paths, const std::string& network) {
   FL_TRY(auto reserved, reserved_indexes(paths));
-  if (auto own = reserved.find(network); own != reserved.end()) FL_CHECK(remove_file(file_of(paths, network, own->second)));
+  if (auto own = reserved.find(network); own != reserved.end())
+    FL_CHECK(remove_file(file_of(paths, network, own->second)));
   return {};
 }
 

@@ -24,7 +24,9 @@ std::string between() {
   const std::string ports = std::to_string(kVxlanPort) + ", " + std::to_string(kEncryptedVxlanPort);
   // Before the established flows: a flow that began while somebody had flushed the rules must not live on.
   return "  chain from_router {\n"
-         "    udp dport { " + ports + " } counter drop comment \"only the kernel sends VXLAN\"\n"
+         "    udp dport { " +
+         ports +
+         " } counter drop comment \"only the kernel sends VXLAN\"\n"
          "    meta l4proto esp counter drop\n" +
          kEstablished +
          "    oifname \"ul*\" goto to_router\n"

@@ -85,7 +85,7 @@ UplinkEnd uplink_end(const Network& network, uint32_t index, const std::string& 
     end.addresses.push_back({inside ? router.router6 : router.host6, 112});
     end.peer6 = {link, inside ? router.host6 : router.router6, uplink_mac(other, index)};
     if (!inside) {
-      end.sysctls.push_back({conf6 + "disable_ipv6", "0"});  // a host may have it off by default
+      end.sysctls.push_back({conf6 + "disable_ipv6", "0"});   // a host may have it off by default
       end.sysctls.push_back({conf6 + "addr_gen_mode", "1"});  // no link-local address, as in the router
       end.sysctls.push_back({conf6 + "accept_ra", "0"});
       end.sysctls.push_back({conf6 + "accept_redirects", "0"});

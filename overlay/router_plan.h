@@ -40,18 +40,18 @@ struct PlannedNeighbour {
 struct UplinkEnd {
   Mac mac;
   std::vector<Prefix> addresses;
-  std::vector<Sysctl> sysctls;  // set before the link is up
+  std::vector<Sysctl> sysctls;    // set before the link is up
   PlannedNeighbour peer4, peer6;  // the other end, permanent; link empty: the family is not used
 };
 
 struct RouterPlan {
-  std::vector<Sysctl> sysctls;     // of the namespace, before it has any link but lo
-  std::vector<Prefix> gateways;    // on lo
-  UplinkEnd inside, outside;       // "ul" in the router, Router::uplink on the host
+  std::vector<Sysctl> sysctls;   // of the namespace, before it has any link but lo
+  std::vector<Prefix> gateways;  // on lo
+  UplinkEnd inside, outside;     // "ul" in the router, Router::uplink on the host
   std::vector<PlannedRoute> routes;
   std::vector<kernel::Rule> policy;  // internal networks only
-  std::string rules;               // the table inet fairlead (overlay/router_rules.h)
-  uint32_t mtu = 0;                // of the uplink
+  std::string rules;                 // the table inet fairlead (overlay/router_rules.h)
+  uint32_t mtu = 0;                  // of the uplink
 };
 
 // The families a network's router forwards: those of its subnets; both when the addresses are another IPAM's business.

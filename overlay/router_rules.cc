@@ -19,7 +19,8 @@ std::string prerouting(const Network& network) {
   std::string text =
       "  chain prerouting {\n"
       "    type filter hook prerouting priority raw; policy accept;\n"
-      "    iifname \"c*\" fib saddr . iif oif missing counter drop comment \"source address is not this container's\"\n";
+      "    iifname \"c*\" fib saddr . iif oif missing counter drop comment \"source address is not this "
+      "container's\"\n";
   for (const auto& subnet : network.subnets)
     text += std::string("    iifname \"ul\" ") + word(subnet.family()) + " saddr " + subnet.to_string() +
             " counter drop comment \"a container's address from outside\"\n";
@@ -40,8 +41,12 @@ std::string marking(const Network& network) {
   if (!network.internal) return "";
   return "  chain marking {\n"
          "    type filter hook prerouting priority mangle; policy accept;\n"
-         "    iifname \"ul\" ct state new ct mark set " + reply_mark() + "\n"
-         "    iifname \"c*\" ct direction reply ct mark " + reply_mark() + " meta mark set " + reply_mark() + "\n"
+         "    iifname \"ul\" ct state new ct mark set " +
+         reply_mark() +
+         "\n"
+         "    iifname \"c*\" ct direction reply ct mark " +
+         reply_mark() + " meta mark set " + reply_mark() +
+         "\n"
          "  }\n";
 }
 
@@ -116,7 +121,8 @@ std::string postrouting(const Network& network, const Router& router) {
     // The host sees the uplink address, never a container's: networks with equal subnets stay apart, and the host's
     // reverse path filter finds the way back.
     if (!network.internal)
-      text += "    iifname \"c*\" oifname \"ul\" " + to + (family == AF_INET ? router.router4 : router.router6).to_string() + "\n";
+      text += "    iifname \"c*\" oifname \"ul\" " + to +
+              (family == AF_INET ? router.router4 : router.router6).to_string() + "\n";
     // A container of an internal network can only answer addresses of its own subnet.
     else if (auto gateway = network.gateway(family))
       text += "    oifname \"c*\" ct mark " + reply_mark() + " " + to + gateway->to_string() + "\n";
@@ -131,8 +137,8 @@ std::string replace_table(const std::string& name) {
 }
 
 std::string router_rules(const Network& network, const Router& router) {
-  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + marking(network) + forward(network) +
-         input(network, router) + postrouting(network, router) + "}\n";
+  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + marking(network) +
+         forward(network) + input(network, router) + postrouting(network, router) + "}\n";
 }
 
 }  // namespace fairlead::overlay
