@@ -90,7 +90,8 @@ void ForwardTable::submit(Millis now, const ForwardRequest& request) {
   make_room();
   Exchange* exchange = start(now, request, std::move(key), std::move(servers));
   add_waiter(*exchange, request);
-  probe_silent(now, *exchange);
+  const bool has_good = !is_silent((*exchange->servers)[exchange->order.front()]);
+  if (has_good && !request.origin.tcp) probe_silent(now, request, *exchange->servers);
   next_turn(now, *exchange);
 }
 
@@ -108,7 +109,7 @@ ForwardTable::Exchange* ForwardTable::start(Millis now, const ForwardRequest& re
   exchange->servers = std::move(servers);
   exchange->timer = timers_.emplace(exchange->deadline, exchange->number);
   Exchange* result = exchange.get();
-  by_key_[result->key] = result;
+  if (!result->key.empty()) by_key_[result->key] = result;
   exchanges_[result->number] = std::move(exchange);
   return result;
 }
@@ -170,14 +171,18 @@ void ForwardTable::send(Millis now, Exchange& exchange, size_t server) {
   exchange.attempts.push_back(attempt);
 }
 
-// Silent resolvers get a copy of a question now and then; an answer makes them good again.
-void ForwardTable::probe_silent(Millis now, Exchange& exchange) {
-  if (exchange.question.origin.tcp || is_silent((*exchange.servers)[exchange.order.front()])) return;
-  for (size_t server : exchange.order) {
-    auto it = health_.find((*exchange.servers)[server]);
+// Silent resolvers get a copy of a question now and then; an answer makes them good again. Nobody waits for it, and it
+// goes on when the question itself has been answered.
+void ForwardTable::probe_silent(Millis now, const ForwardRequest& request, const std::vector<ServerAddress>& servers) {
+  for (const auto& server : servers) {
+    auto it = health_.find(server);
     if (it == health_.end() || !it->second.silent || it->second.next_probe > now) continue;
     it->second.next_probe = now + kProbeEvery;
-    send(now, exchange, server);
+    auto alone = std::make_shared<const std::vector<ServerAddress>>(1, server);
+    Exchange* probe = start(now, request, "", std::move(alone));
+    probe->turns = max_turns(1);
+    send(now, *probe, 0);
+    if (probe->failed[0]) finish(*probe);
   }
 }
 
@@ -220,7 +225,7 @@ void ForwardTable::on_answer(Millis now, AttemptId id, const uint8_t* data, size
   health.last_answer = now;
   health.silent = false;
   if (judged == Judged::kFailed) return give_up_on(now, *exchange, attempt->server);
-  stats_.answered++;
+  if (!exchange->key.empty()) stats_.answered++;
   for (const auto& [client, waiter] : exchange->waiters) {
     size_t n = write_client_answer(answer, waiter->request, scratch_.data());
     sink_.reply(waiter->request.origin, scratch_.data(), n);
@@ -245,7 +250,7 @@ void ForwardTable::give_up_on(Millis now, Exchange& exchange, size_t server) {
     exchange.attempts[i].open = false;
     transport_.cancel(exchange.number << 8 | i);
   }
-  // A failed probe changes nothing while the regular question is still out.
+  // An earlier question that failed late changes nothing while the current one is still out.
   bool waiting = std::any_of(exchange.attempts.begin(), exchange.attempts.end(), [&](const Attempt& a) {
     return a.open && now < a.sent + patience(exchange.order.size());
   });
@@ -271,6 +276,7 @@ void ForwardTable::on_time(Millis now) {
 }
 
 void ForwardTable::fail(Millis now, Exchange& exchange) {
+  if (exchange.key.empty()) return finish(exchange);
   stats_.failed++;
   auto [it, fresh] = failures_.insert_or_assign(exchange.key, now + kFailureTime);
   failure_order_.emplace_back(it->second, exchange.key);
@@ -286,7 +292,7 @@ void ForwardTable::finish(Exchange& exchange) {
     if (exchange.attempts[i].open) transport_.cancel(exchange.number << 8 | i);
   for (const auto& [client, waiter] : exchange.waiters) remove_waiter(client, waiter);
   timers_.erase(exchange.timer);
-  by_key_.erase(exchange.key);
+  if (!exchange.key.empty()) by_key_.erase(exchange.key);
   exchanges_.erase(exchange.number);
 }
 

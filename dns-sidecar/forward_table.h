@@ -93,13 +93,13 @@ class ForwardTable {
   };
   struct Exchange {
     uint64_t number = 0;
-    std::string key;
+    std::string key;          // empty: a probe
     ForwardRequest question;  // of the first asker
     Servers servers;
     std::vector<size_t> order;  // indices into servers, silent ones last
     std::vector<bool> failed;   // by index into servers
     std::vector<Attempt> attempts;
-    size_t turns = 0;  // regular attempts so far; probes are extra
+    size_t turns = 0;  // how often somebody was asked
     Millis deadline = 0;
     std::multimap<Millis, uint64_t>::iterator timer;
     std::vector<std::pair<ClientKey, Queue::iterator>> waiters;
@@ -118,7 +118,7 @@ class ForwardTable {
   void send(Millis now, Exchange& exchange, size_t server);
   void next_turn(Millis now, Exchange& exchange);
   void give_up_on(Millis now, Exchange& exchange, size_t server);
-  void probe_silent(Millis now, Exchange& exchange);
+  void probe_silent(Millis now, const ForwardRequest& request, const std::vector<ServerAddress>& servers);
   void fail(Millis now, Exchange& exchange);
   void finish(Exchange& exchange);
   void remove_waiter(const ClientKey& client, Queue::iterator waiter);
