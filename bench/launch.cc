@@ -5,7 +5,8 @@
 // Standard input, one line each, fields separated by tabs:
 //   job NAME STDIN STDOUT PROGRAM K=V K=V ...     remembers a job; the variables are its whole environment
 //   serial                                        runs the remembered jobs one after another
-//   parallel                                      starts them all at once: each is forked and waits at a barrier, then executes
+//   parallel                                      starts them all at once: each is forked and waits at a barrier, then
+//   executes
 // Answers: NAME STATUS WALL_NS CPU_US for each job, then "end" and the time from the (common) start to the last exit.
 #include <fcntl.h>
 #include <spawn.h>
