@@ -69,8 +69,8 @@ Result<void> realise_locked(const Paths& paths, const RealiseRequest& request, R
   if (request.host) FL_CHECK(ensure_host(paths, overlay::uses_family(network, AF_INET6), out.repairs));
   out.router = overlay::make_router(network, index, mtu);
   if (known) out.router.extra = known->extra;
-  RouterWork work{network, out.router, request.endpoints, known ? mark_of(known->extra) : RulesMark{},
-                  request.kept_netns};
+  RouterWork work{network,          out.router,        request.endpoints, known ? mark_of(known->extra) : RulesMark{},
+                  request.settings, request.kept_netns};
   FL_TRY(out.result, ensure_router(work, out.repairs));
   if (known && out.result.made) out.repairs.add("router");
   out.router.extra = with_mark(out.router.extra, work.rules);
@@ -107,8 +107,8 @@ Result<void> realise_by_name(const Paths& paths, const std::string& name) {
   if (!network)
     return fail("network " + name + ": no such network (" + paths.network(name) +
                 " is missing; make it with: fairleadctl network create " + name + ")");
-  RealiseRequest request;
-  request.network = std::make_shared<const Network>(std::move(*network));
+  const auto settings = kernel::SysctlTree::open();
+  RealiseRequest request{settings, std::make_shared<const Network>(std::move(*network))};
   FL_TRY(auto done, realise(paths, request));
   (void)done;
   return {};

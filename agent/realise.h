@@ -19,6 +19,7 @@
 namespace fairlead::agent {
 
 struct RealiseRequest {
+  const kernel::SysctlTree& settings;
   std::shared_ptr<const Network> network;
   std::vector<std::shared_ptr<const Endpoint>> endpoints;
   int kept_netns = -1;

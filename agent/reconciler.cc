@@ -28,6 +28,7 @@ constexpr int kSweepsPerPass = 2;
 constexpr auto kSweepAge = 900ms;
 constexpr size_t kEndpointsPerPass = 64;
 constexpr auto kEndpointAge = 900ms;
+constexpr int kSettingsTreeUses = 32;
 constexpr const char* kOwnIpam = "fairlead-ipam";
 
 bool is_folder(const std::string& path) {
@@ -136,11 +137,20 @@ bool Reconciler::needs_work(RouterEntry& entry, const std::string& name, Clock::
   return network == networks_.end() || !entry.watch->has_name(kernel::netns_path(network->second.router));
 }
 
+// A tree remembers every namespace it was used in (kernel/sysctl.h), so it is not used for ever.
+const kernel::SysctlTree& Reconciler::settings_tree() {
+  if (!settings_tree_ || ++settings_tree_uses_ > kSettingsTreeUses) {
+    settings_tree_ = kernel::SysctlTree::open();
+    settings_tree_uses_ = 0;
+  }
+  return *settings_tree_;
+}
+
 void Reconciler::check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
                               Clock::time_point now) {
   RouterEntry& entry = routers_[network->name];
   if (!needs_work(entry, network->name, now)) return;
-  RealiseRequest request{network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0};
+  RealiseRequest request{settings_tree(), network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0};
   auto done = realise(paths_, request);
   if (!done) {
     if (done.error().sys == EWOULDBLOCK) return;  // a `realise` is at it; next pass

@@ -22,6 +22,7 @@
 #include "agent/settings.h"
 #include "base/result.h"
 #include "kernel/rtnl.h"
+#include "kernel/sysctl.h"
 #include "state/paths.h"
 #include "state/view.h"
 
@@ -80,6 +81,7 @@ class Reconciler {
   void check_one(const StateView& view, const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
   void reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
   const kernel::Link* host_end(const Endpoint& endpoint) const;
+  const kernel::SysctlTree& settings_tree();
   void count(const std::string& subject, const Repairs& repairs);
   void report(const std::string& subject, const Result<void>& result);
   void describe(const StateView& view, const std::map<std::string, EndpointList>& networks);
@@ -92,6 +94,8 @@ class Reconciler {
   std::map<std::string, NetworkStatus> networks_;
   std::map<std::string, std::string> problems_;
   Repairs repairs_;
+  std::optional<kernel::SysctlTree> settings_tree_;
+  int settings_tree_uses_ = 0;
   uint64_t reaped_ = 0;
   bool host_dirty_ = true;
 };

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "kernel/netns.h"
 #include "kernel/nft.h"
+#include "kernel/sysctl.h"
 #include "overlay/names.h"
 
 namespace fairlead::agent {
@@ -34,14 +35,15 @@ struct Opened {
   std::optional<NetlinkSocket> inside, host;
 };
 
-Result<void> ensure_sysctls(const std::vector<overlay::Sysctl>& sysctls, bool fresh, Repairs& repairs) {
+Result<void> ensure_sysctls(const kernel::SysctlTree& settings, const std::vector<overlay::Sysctl>& sysctls, bool fresh,
+                            Repairs& repairs) {
   for (const auto& s : sysctls) {
     if (!fresh) {
-      FL_TRY(auto value, read_sysctl(s.key));
+      FL_TRY(auto value, settings.read(s.key));
       if (!value || *value == s.value) continue;
       repairs.add("sysctl");
     }
-    FL_CHECK(write_sysctl(s.key, s.value));
+    FL_CHECK(settings.write(s.key, s.value));
   }
   return {};
 }
@@ -73,7 +75,7 @@ Result<Opened> open_router(const RouterWork& work, Repairs& repairs) {
 
 // Inside the namespace: settings and rules, before there is any link they could be late for.
 Result<void> ensure_inside(RouterWork& work, const RouterPlan& plan, bool fresh, Repairs& repairs) {
-  FL_CHECK(ensure_sysctls(plan.sysctls, fresh, repairs));
+  FL_CHECK(ensure_sysctls(work.settings, plan.sysctls, fresh, repairs));
   if (fresh) work.rules = {};
   FL_TRY(auto nft, kernel::NftSession::open());
   FL_TRY(auto outcome, ensure_rules(nft, overlay::kRouterTable, plan.rules, work.rules));
@@ -158,8 +160,9 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
   FL_CHECK(kernel::in_netns(o.netns.get(), [&] { return ensure_inside(work, plan, o.fresh, repairs); }));
   FL_TRY(bool new_uplink, ensure_uplink(work, plan, o, repairs));
   const bool count = !o.fresh && !new_uplink;
-  FL_CHECK(ensure_sysctls(plan.outside.sysctls, new_uplink, repairs));
-  FL_CHECK(kernel::in_netns(o.netns.get(), [&] { return ensure_sysctls(plan.inside.sysctls, new_uplink, repairs); }));
+  FL_CHECK(ensure_sysctls(work.settings, plan.outside.sysctls, new_uplink, repairs));
+  FL_CHECK(kernel::in_netns(o.netns.get(),
+                            [&] { return ensure_sysctls(work.settings, plan.inside.sysctls, new_uplink, repairs); }));
   FL_TRY(Observed outside,
          settle(
              overlay::wanted_on_host(plan, work.router), [&] { return observe_uplink(*o.host, work.router.uplink); },

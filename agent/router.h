@@ -13,6 +13,7 @@
 #include "agent/rules.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "kernel/sysctl.h"
 #include "overlay/difference.h"
 #include "state/records.h"
 
@@ -23,6 +24,7 @@ struct RouterWork {
   const Router& router;
   std::vector<std::shared_ptr<const Endpoint>> endpoints;  // whose routes and neighbours are looked after
   RulesMark rules;                                         // in and out
+  const kernel::SysctlTree& settings;
   int kept_netns = -1;  // the namespace as it was last seen: gets its name back when that was removed
 };
 
