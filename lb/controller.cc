@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "lb/claim_book.h"
 
 namespace fairlead::lb {
 namespace {
@@ -26,7 +27,11 @@ Result<void> Controller::start() {
   FL_TRY(view_, StateView::open(paths_));
   FL_TRY(host_, HostControl::open());
   FL_TRY(checker_, HealthChecker::start());
+  counters_ = checker_.get();
   health_.restore(view_->health());
+  auto claims = load_claims(paths_);
+  if (!claims) log_warning(claims.error().message + "; contested ports go by name");
+  if (claims) incumbents_ = std::move(*claims);
   update();
   health_.end_of_restart();
   return {};
@@ -74,7 +79,11 @@ Plan Controller::make() {
   Plan plan = make_plan(documents, ask, incumbents_, &claimed);
   drains_.end_round();
   health_.keep_only(plan.checks);
-  incumbents_ = std::move(claimed);
+  if (claimed != incumbents_) {
+    incumbents_ = std::move(claimed);
+    auto saved = save_claims(paths_, incumbents_);
+    set_error("claims document", saved ? std::nullopt : std::optional<Error>(saved.error()));
+  }
   return plan;
 }
 
@@ -223,8 +232,6 @@ void Controller::publish() {
     line.unhealthy = health_.unhealthy(key);
     line.health_transitions = health_.transitions(key);
   }
-  report->health_checks = checker_->checks();
-  report->health_failures = checker_->failures();
   for (const auto& [network, router] : plan_.routers) {
     // A service has a frontend per VIP, port and published port; its backends are counted once.
     std::map<std::pair<std::string, std::string>, uint32_t> weights;
@@ -250,18 +257,25 @@ void Controller::publish() {
     for (const auto& r : list)
       report->problems.emplace_back("service " + network + "/" + r.service, r.frontend.to_string() + ": " + r.reason);
   for (const auto& error : errors_) report->problems.push_back(error);
-  auto before = snapshot();
-  for (const auto& problem : report->problems) {
-    bool known = std::find(before->problems.begin(), before->problems.end(), problem) != before->problems.end();
-    if (!known && !errors_.count(problem.first)) log_warning(problem.first + ": " + problem.second);
-  }
+  std::set<std::pair<std::string, std::string>> reported(report_->problems.begin(), report_->problems.end());
+  for (const auto& problem : report->problems)
+    if (!reported.count(problem) && !errors_.count(problem.first)) log_warning(problem.first + ": " + problem.second);
   std::lock_guard lock(mutex_);
   report_ = std::move(report);
 }
 
-std::shared_ptr<const Report> Controller::snapshot() const {
-  std::lock_guard lock(mutex_);
-  return report_;
+Report Controller::snapshot() const {
+  std::shared_ptr<const Report> report;
+  {
+    std::lock_guard lock(mutex_);
+    report = report_;
+  }
+  Report copy = *report;
+  if (const HealthChecker* checker = counters_) {
+    copy.health_checks = checker->checks();
+    copy.health_failures = checker->failures();
+  }
+  return copy;
 }
 
 }  // namespace fairlead::lb

@@ -7,6 +7,7 @@
 // endpoints in memory and kernel requests for what differs.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,7 @@ class Controller {
   // Every kTickMs: drains, load, repairs, and what failed last time.
   void on_tick();
 
-  std::shared_ptr<const Report> snapshot() const;  // any thread
+  Report snapshot() const;  // any thread
 
  private:
   void update();
@@ -63,6 +64,7 @@ class Controller {
   std::map<std::string, std::unique_ptr<RouterControl>> routers_;  // by network
   DrainClock drains_;
   std::unique_ptr<HealthChecker> checker_;
+  std::atomic<const HealthChecker*> counters_{nullptr};  // checker_, for snapshot()
   HealthBook health_;
   std::map<ObjectKey, ServiceHealth> health_written_;
   Incumbents incumbents_;
@@ -74,7 +76,7 @@ class Controller {
   uint64_t applies_ = 0, failures_ = 0;
   unsigned ticks_ = 0;
   mutable std::mutex mutex_;
-  std::shared_ptr<const Report> report_;  // guarded by mutex_
+  std::shared_ptr<const Report> report_;  // written under mutex_, by this thread only
 };
 
 }  // namespace fairlead::lb

@@ -28,6 +28,12 @@ bool is_stale(const RouterPlan& plan, const kernel::Flow& flow) {
   return own && !backend_of(plan, flow);
 }
 
+bool precedes_frontend(const RouterPlan& plan, const kernel::Flow& flow) {
+  const auto& to = flow.original;
+  return to.protocol == kUdp && flow.reply.source == to.destination &&
+         plan.frontends.count({to.destination, to.protocol, to.destination_port}) > 0;
+}
+
 bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to) {
   if (from.frontends.size() != to.frontends.size()) return true;
   auto other = to.frontends.begin();

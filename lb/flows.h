@@ -14,6 +14,9 @@ std::optional<BackendId> backend_of(const RouterPlan& plan, const kernel::Flow& 
 // The flow came to an address of ours (RouterPlan::own) and is not on a backend the plan has: its backend or frontend
 // is gone, or the frontend is younger than the flow.
 bool is_stale(const RouterPlan& plan, const kernel::Flow& flow);
+// A UDP flow to a frontend that is not balanced at all: it is older than the frontend. (IPVS balances its packets, but
+// cannot change a flow that connection tracking has confirmed, and the answers get lost.)
+bool precedes_frontend(const RouterPlan& plan, const kernel::Flow& flow);
 // Whether the step from one plan to the next can leave stale flows: a backend or a frontend went, or a frontend came.
 bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to);
 

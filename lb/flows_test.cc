@@ -48,6 +48,17 @@ TEST_F(Flows, ThatWereThereBeforeTheFrontendAreStale) {
   EXPECT_TRUE(is_stale(plan_, flow("10.32.255.1", 80, "10.32.255.1", 80)));
 }
 
+TEST_F(Flows, LB17OfUdpThatPrecedeTheirFrontendAreFound) {
+  Service web = World::web();
+  web.ports[0].protocol = "udp";
+  world_.put(web);
+  plan_ = world_.plan().routers.at("appnet");
+  EXPECT_TRUE(precedes_frontend(plan_, flow("10.32.255.1", 80, "10.32.255.1", 80, kUdp)));
+  EXPECT_FALSE(precedes_frontend(plan_, flow("10.32.255.1", 80, "10.32.0.2", 8080, kUdp)));
+  EXPECT_FALSE(precedes_frontend(plan_, flow("10.32.255.1", 81, "10.32.255.1", 81, kUdp)));
+  EXPECT_FALSE(precedes_frontend(plan_, flow("10.32.255.1", 80, "10.32.255.1", 80, kTcp)));
+}
+
 TEST_F(Flows, ToOtherAddressesAreNobodysBusiness) {
   EXPECT_FALSE(is_stale(plan_, flow("10.32.0.3", 80, "10.32.0.3", 80)));
   EXPECT_FALSE(is_stale(plan_, flow("192.0.2.1", 80, "192.0.2.1", 80)));

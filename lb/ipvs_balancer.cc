@@ -1,11 +1,16 @@
 #include "lb/ipvs_balancer.h"
 
+#include <linux/netlink.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/file.h"
+#include "kernel/conntrack.h"
 #include "kernel/netns.h"
+#include "lb/flows.h"
 #include "overlay/names.h"
 
 namespace fairlead::lb {
@@ -60,11 +65,13 @@ Result<std::unique_ptr<Balancer>> IpvsBalancer::open(int netns) {
   FL_TRY(auto ipvs, kernel::Ipvs::open());
   if (!ipvs) return fail("this kernel has no IPVS (module ip_vs)");
   FL_TRY(auto table, NftTableKeeper::open());
+  FL_TRY(auto flows, kernel::NetlinkSocket::open(NETLINK_NETFILTER));
   FL_CHECK(write_settings());
   kernel::Batch batch;
   batch.push_back(ipvs->set_timeouts(kTcpSeconds, kTcpFinSeconds, kUdpSeconds));
   FL_CHECK(ipvs->socket().run(std::move(batch)));
-  return std::unique_ptr<Balancer>(new IpvsBalancer(netns, std::move(*ipvs), std::move(table)));
+  return std::unique_ptr<Balancer>(
+      new IpvsBalancer(netns, std::move(*ipvs), std::move(table), std::move(flows)));
 }
 
 Result<IpvsTable> IpvsBalancer::read() {
@@ -111,12 +118,24 @@ Result<std::vector<Refusal>> IpvsBalancer::apply(const RouterPlan& plan) {
     return {};
   }));
   FL_CHECK(table_.apply(nft_hairpin_table(plan)));
+  const bool check_flows = !std::exchange(complete_, false) || flows_may_be_stale(plan_, plan);
   plan_ = plan;
   FL_TRY(auto present, read());
   FL_TRY(auto refusals, run(ipvs_changes(present, ipvs_table(plan_), plan_.own)));
   refused_.clear();
   for (const auto& refusal : refusals) refused_.insert(refusal.frontend);
+  if (check_flows) FL_CHECK(drop_preceding_flows());
+  complete_ = true;
   return refusals;
+}
+
+Result<void> IpvsBalancer::drop_preceding_flows() {
+  kernel::Batch batch;
+  for (int family : {AF_INET, AF_INET6})
+    FL_CHECK(kernel::dump_flows(flows_, family, [&](const kernel::Flow& flow) {
+      if (precedes_frontend(plan_, flow)) batch.push_back(kernel::delete_flow(flow));
+    }));
+  return flows_.run(std::move(batch));
 }
 
 Result<std::vector<std::string>> IpvsBalancer::drift() {

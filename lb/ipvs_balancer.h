@@ -21,15 +21,18 @@ class IpvsBalancer : public Balancer {
   Result<Connections> connections(const std::set<FrontendKey>& of) override;
 
  private:
-  IpvsBalancer(int netns, kernel::Ipvs ipvs, NftTableKeeper table)
-      : netns_(netns), ipvs_(std::move(ipvs)), table_(std::move(table)) {}
+  IpvsBalancer(int netns, kernel::Ipvs ipvs, NftTableKeeper table, kernel::NetlinkSocket flows)
+      : netns_(netns), ipvs_(std::move(ipvs)), table_(std::move(table)), flows_(std::move(flows)) {}
+  Result<void> drop_preceding_flows();
   Result<IpvsTable> read();
   Result<std::vector<Refusal>> run(const std::vector<IpvsChange>& changes);
 
   int netns_;
   kernel::Ipvs ipvs_;
   NftTableKeeper table_;
+  kernel::NetlinkSocket flows_;
   RouterPlan plan_;
+  bool complete_ = false;  // the last apply() went through
   std::set<FrontendKey> refused_;
 };
 

@@ -1,5 +1,6 @@
 // fairlead-lb: services of the state directory → balancers in the routers, published ports on the host, health checks.
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include <chrono>
@@ -20,6 +21,14 @@ constexpr const char* kUsage =
     "Balances services of this node's networks and publishes their ports.\n"
     "--balancer: auto (the default) takes ipvs when the kernel has it, otherwise nft. Without the option the key\n"
     "\"balancer\" of STATE/node.json decides.\n";
+
+// Five descriptors per router and one per health check on its way; the usual soft limit of 1024 is for select(2).
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // Runs until a signal asks for the end.
 Result<void> serve(lb::Controller& controller, int signals) {
@@ -47,11 +56,12 @@ Result<void> run(const DaemonOptions& options) {
   FL_TRY(auto wanted, lb::balancer_wanted(options.rest, paths));
   FL_TRY(auto kind, lb::choose_balancer(wanted));
   FL_TRY(Fd signals, open_signals());
+  raise_descriptor_limit();
   lb::Controller controller(paths, kind);
   // First, because it makes sure that there is only one of us.
   FL_TRY(auto server, StatusServer::start(
-                          paths.socket("lb"), [&] { return lb::metrics_text(*controller.snapshot()); },
-                          [&] { return lb::status_json(*controller.snapshot()); }));
+                          paths.socket("lb"), [&] { return lb::metrics_text(controller.snapshot()); },
+                          [&] { return lb::status_json(controller.snapshot()); }));
   FL_CHECK(controller.start());
   log_info(std::string("ready; balancer ") + lb::balancer_name(kind));
   notify_systemd("READY=1");

@@ -84,7 +84,8 @@ def test_LB_05_every_scheduler_of_the_kernel_is_taken(lab):
     w.ready(2)
     for scheduler in "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh".split():
         w.service(scheduler=scheduler)
-        eventually(lambda: f"{VIP}:80 {scheduler} " in w.in_router("ipvsadm", "-Ln") + " ", 3, f"scheduler {scheduler}")
+        eventually(lambda: any(line.split()[1:3] == [f"{VIP}:80", scheduler] for line in w.in_router("ipvsadm", "-Ln").splitlines()),
+                   3, f"scheduler {scheduler}")
         true(w.client.tcp_request(VIP, 80).name in ("t1", "t2"), f"{scheduler} balances")
     equal(w.problems(), "", "no complaint")
 

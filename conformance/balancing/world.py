@@ -2,6 +2,8 @@
 (VIPs 10.32.255.1 and fd32::ffff:1, port 80 → 8080), some tasks, a client container and a machine outside."""
 import collections
 import json
+import threading
+import time
 
 from lab import *
 
@@ -11,12 +13,39 @@ VIP, VIP6 = "10.32.255.1", "fd32::ffff:1"
 both = variants(balancer=["nft", ("ipvs", "ipvs")])
 
 
+class Pulse:
+    """How late this machine runs a thread that wanted to wake up: .late seconds at worst since the start. A bound on time
+    holds on a machine that has time; what somebody else's load takes is added to it."""
+
+    def __init__(self):
+        self.late, self._end = 0.0, False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while not self._end:
+            start = time.monotonic()
+            time.sleep(0.005)
+            self.late = max(self.late, time.monotonic() - start - 0.005)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end = True
+        self._thread.join()
+
+
 class World:
-    def __init__(self, lab, balancer, outside=False, daemon=True):
+    def __init__(self, lab, balancer, outside=False, daemon=True, segments=None, forwarding=False):
+        """forwarding: the node was a router before Fairlead came."""
         self.lab, self.balancer = lab, balancer
-        self.wire = lab.segment("wire")
-        self.node = lab.host("n1", self.wire)
-        self.outside = lab.outside(self.wire) if outside else None
+        segments = segments or (lab.segment("wire"),)
+        self.node = lab.host("n1", *segments)
+        if forwarding:
+            self.node.sysctl("net.ipv4.ip_forward", 1)
+            self.node.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.outside = lab.outside(segments[0]) if outside else None
         self.node.ctl_ok("network create appnet --subnet 10.32.0.0/16 --subnet fd32::/64")
         self.tasks = []
         self.client = self.container("client")
