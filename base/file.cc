@@ -179,14 +179,18 @@ Result<std::optional<std::string>> read_sysctl(std::string_view key) {
   return text;
 }
 
-Result<Fd> lock_file(const std::string& path, int timeout_ms) {
+namespace {
+
+// Waits in short naps instead of a blocking call: a stopped holder must not hang us for ever. try_lock: 0, or an errno.
+template <class TryLock>
+Result<Fd> lock_within(const std::string& path, int timeout_ms, TryLock try_lock) {
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
   if (!fd) return fail_errno("open lock", path);
-  // Waiting in short naps instead of a blocking flock: a stopped holder must not hang us for ever.
   for (int waited_us = 0, nap_us = 200;; nap_us = nap_us < 20000 ? nap_us * 2 : nap_us) {
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) return fail_errno("lock", path);
+    int sys = try_lock(fd.get());
+    if (sys == 0) return fd;
+    if (sys == EINTR) continue;
+    if (sys != EWOULDBLOCK && sys != EACCES) return fail_errno("lock", path, sys);
     if (waited_us >= timeout_ms * 1000)
       return fail("lock " + path + ": still held by another process after " + std::to_string(timeout_ms) + " ms",
                   EWOULDBLOCK);
@@ -194,6 +198,24 @@ Result<Fd> lock_file(const std::string& path, int timeout_ms) {
     ::nanosleep(&nap, nullptr);
     waited_us += nap_us;
   }
+}
+
+}  // namespace
+
+Result<Fd> lock_file(const std::string& path, int timeout_ms) {
+  return lock_within(path, timeout_ms, [](int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; });
+}
+
+Result<Fd> lock_key(const std::string& path, std::string_view key, int timeout_ms) {
+  uint64_t hash = 14695981039346656037ull;  // FNV-1a
+  for (unsigned char c : key) hash = (hash ^ c) * 1099511628211ull;
+  // A lock of the open file description, not of the process: closing another descriptor of the file keeps it.
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  range.l_start = static_cast<off_t>(hash >> 2);
+  range.l_len = 1;
+  return lock_within(path, timeout_ms, [&](int fd) { return ::fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : errno; });
 }
 
 }  // namespace fairlead

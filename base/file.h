@@ -44,6 +44,10 @@ Result<std::optional<std::string>> read_sysctl(std::string_view key);
 // An error with sys == EWOULDBLOCK when the time is over.
 Result<Fd> lock_file(const std::string& path, int timeout_ms);
 
+// A lock on one key of a lock file (made when missing): locks of different keys do not meet, and there is no file per
+// key to clean up. As lock_file in everything else. Keys are hashed; two that collide only wait for one another.
+Result<Fd> lock_key(const std::string& path, std::string_view key, int timeout_ms);
+
 // writes all of it, over partial writes and EINTR.
 Result<void> write_all(int fd, std::string_view text, std::string_view what);
 

@@ -70,5 +70,17 @@ TEST_F(FileTest, ALockIsGivenUpAfterItsTime) {
   EXPECT_TRUE(lock_file(folder_ + "/lock", 0));
 }
 
+TEST_F(FileTest, LocksOfDifferentKeysDoNotMeet) {
+  const std::string path = folder_ + "/locks";
+  auto a = lock_key(path, "net/a-eth0", 0);
+  ASSERT_TRUE(a);
+  EXPECT_TRUE(lock_key(path, "net/b-eth0", 0));
+  auto again = lock_key(path, "net/a-eth0", 10);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().sys, EWOULDBLOCK);
+  a->reset();
+  EXPECT_TRUE(lock_key(path, "net/a-eth0", 0));
+}
+
 }  // namespace
 }  // namespace fairlead
