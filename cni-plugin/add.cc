@@ -1,6 +1,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -176,9 +177,25 @@ CniResult<cni::AddResult> attach_with(const Paths& paths, const Request& request
 
 }  // namespace
 
+CniResult<Fd> lock_attachment(const Paths& paths, const std::string& network, const std::string& container,
+                              const std::string& ifname, int timeout_ms) {
+  const std::string file = paths.run + "/attachments.lock", key = network + "/" + container + "@" + ifname;
+  auto held = lock_key(file, key, timeout_ms);
+  if (!held && held.error().sys == ENOENT) {
+    FL_CHECK(make_folders(paths.run));
+    held = lock_key(file, key, timeout_ms);
+  }
+  if (held) return std::move(*held);
+  if (held.error().sys != EWOULDBLOCK) return fail(cni::CniError(held.error()));
+  return cni_fail(cni::kTryAgainLater, "another call for " + container + " " + ifname + " on network " + network +
+                                           " has been running for " + std::to_string(timeout_ms / 1000) + " s",
+                  held.error().message);
+}
+
 CniResult<cni::AddResult> add(const Paths& paths, const Request& request) {
   FL_TRY(Fd container, open_container(request));
   FL_TRY(Config config, read_config(request));
+  FL_TRY(Fd lock, lock_attachment(paths, config.network.name, request.container, request.ifname));
   // Asked before the IPAM is: its roll-back would release the first attachment's addresses (CNI-046).
   FL_TRY(auto existing, load_endpoint(paths, config.network.name, request.container, request.ifname));
   if (existing)

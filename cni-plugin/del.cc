@@ -63,6 +63,9 @@ CniResult<void> remove_own(const Paths& paths, const std::string& network, const
 
 CniResult<void> del(const Paths& paths, const Request& request) {
   FL_TRY(Target target, read_target(request));
+  // Where the lock cannot be had at all (a read-only run directory) what can be removed is.
+  auto lock = lock_attachment(paths, target.network, request.container, request.ifname);
+  if (!lock && lock.error().code == cni::kTryAgainLater) return fail(std::move(lock.error()));
   auto own = remove_own(paths, target.network, request.container, request.ifname);
   // The IPAM is asked whatever became of ours, and its error is told although ours is gone (CNI-092).
   CniResult<void> released;
