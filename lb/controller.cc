@@ -59,12 +59,17 @@ void Controller::on_tick() {
   ticks_++;
   if (ticks_ % kRescanTicks == 0) {
     auto changes = view_->rescan();
-    if (changes && changes->any()) update();
+    // What was refused may be possible by now (a module was loaded).
+    for (const auto& [network, list] : refusals_)
+      if (!list.empty()) applied_.erase(network);
+    if (changes) update();
   }
   look_at_drains();
-  for (auto& [network, router] : routers_)
-    if (auto followed = router->follow_load(); !followed)
-      log_debug("network " + network + ": " + followed.error().message);
+  for (auto& [network, router] : routers_) {
+    if (!router) continue;
+    auto followed = router->follow_load();
+    if (!followed) log_debug("network " + network + ": " + followed.error().message);
+  }
   if (ticks_ % kRepairTicks == 0) repair();
 }
 

@@ -13,7 +13,7 @@ TEST(ResponseHead, LB29IsReadWithItsStatus) {
   EXPECT_EQ(r.status, 204);
   EXPECT_EQ(r.size, 48u);
   EXPECT_EQ(read_response_head("HTTP/1.0 200 OK\r\n\r\n").status, 200);
-  EXPECT_EQ(read_response_head("HTTP/1.1 503\r\n\r\n").status, 503);  // no reason phrase
+  EXPECT_EQ(read_response_head("HTTP/1.1 503\r\n\r\n").status, 503);                                 // no reason phrase
   EXPECT_EQ(read_response_head("HTTP/1.0 200 OK\r\nContent-Type: text/plain\n\nbody").status, 200);  // busybox CGI
 }
 
@@ -27,9 +27,9 @@ TEST(ResponseHead, IsRefusedWhenItIsNotHttp) {
   for (std::string bad :
        {"SSH-2.0-OpenSSH\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.2 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n", "\r\n",
         "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n",
-        "HTTP/1.1 600 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nServer x\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nServer : x\r\n\r\n", "HTTP/1.1 200 OK\r\n folded\r\n\r\n", "HTTP/1.1 200 OK\r\n: x\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nA: x\ry: z\r\n\r\n", "HTTP/1.1 200 \x01\r\n\r\n"})
+        "HTTP/1.1 600 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nServer x\r\n\r\n", "HTTP/1.1 200 OK\r\nServer : x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n folded\r\n\r\n", "HTTP/1.1 200 OK\r\n: x\r\n\r\n", "HTTP/1.1 200 OK\r\nA: x\ry: z\r\n\r\n",
+        "HTTP/1.1 200 \x01\r\n\r\n"})
     EXPECT_EQ(read_response_head(bad).state, HeadResult::kMalformed) << bad;
   EXPECT_EQ(read_response_head(std::string("HTTP/1.1 200 OK\r\nA: \0\r\n\r\n", 25)).state, HeadResult::kMalformed);
 }

@@ -70,8 +70,7 @@ Result<std::unique_ptr<Balancer>> IpvsBalancer::open(int netns) {
   kernel::Batch batch;
   batch.push_back(ipvs->set_timeouts(kTcpSeconds, kTcpFinSeconds, kUdpSeconds));
   FL_CHECK(ipvs->socket().run(std::move(batch)));
-  return std::unique_ptr<Balancer>(
-      new IpvsBalancer(netns, std::move(*ipvs), std::move(table), std::move(flows)));
+  return std::unique_ptr<Balancer>(new IpvsBalancer(netns, std::move(*ipvs), std::move(table), std::move(flows)));
 }
 
 Result<IpvsTable> IpvsBalancer::read() {

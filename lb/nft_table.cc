@@ -116,7 +116,8 @@ void add_affine(NftTable& table, const Frontend& f, const Choice& c) {
   std::string pick = c.slots.size() == 1 ? jumps[c.slots[0]] : slot_map(c, "vmap", jumps);
   // An entry of a backend that is gone must be deleted: update would prolong it and keep its number (nft_dynset.c).
   table.chains["f_" + suffix(f.key)] = {"meta mark set " + saddr + " map @" + map, "meta mark vmap { " + known + " }",
-                                        "meta mark != 0 delete @" + map + " { " + saddr + " : 0 } meta mark set 0", pick};
+                                        "meta mark != 0 delete @" + map + " { " + saddr + " : 0 } meta mark set 0",
+                                        pick};
 }
 
 void add_hairpin(NftTable& table, const RouterPlan& plan) {

@@ -18,7 +18,8 @@ class NftTableKeeper {
   // Opened in the calling thread's network namespace.
   static Result<NftTableKeeper> open();
   // written: called when the new rules are in force, before the table is read back.
-  Result<void> apply(NftTable wanted, const std::function<Result<void>()>& written = [] { return Result<void>(); });
+  Result<void> apply(
+      NftTable wanted, const std::function<Result<void>()>& written = [] { return Result<void>(); });
   Result<bool> drifted();  // since the last apply()
 
  private:
