@@ -85,10 +85,11 @@ CniResult<void> read_version(Request& request) {
   std::string supported;
   for (const auto& v : supported_versions()) Problems::list(supported, v);
   if (!is_supported_version(version))
-    return cni_fail(kIncompatibleVersion, "incompatible CNI version", "cniVersion \"" + version.substr(0, 32) +
-                                                                           "\" is none of: " + supported);
-  std::string_view needed = request.command == "CHECK" ? "0.4.0"
-                            : request.command == "GC" || request.command == "STATUS" ? "1.1.0" : "0.1.0";
+    return cni_fail(kIncompatibleVersion, "incompatible CNI version",
+                    "cniVersion \"" + version.substr(0, 32) + "\" is none of: " + supported);
+  std::string_view needed = request.command == "CHECK"                               ? "0.4.0"
+                            : request.command == "GC" || request.command == "STATUS" ? "1.1.0"
+                                                                                     : "0.1.0";
   request.version = version;
   if (!version_at_least(version, needed))
     return cni_fail(kIncompatibleVersion, request.command + " needs cniVersion " + std::string(needed) + " or newer",
@@ -99,8 +100,9 @@ CniResult<void> read_version(Request& request) {
 CniResult<void> read_names(Request& request) {
   auto name = request.conf->find("name");
   if (name == request.conf->end() || !name->is_string() || !is_cni_id(name->get_ref<const std::string&>()))
-    return cni_fail(kInvalidConfig, "stdin: /name: expected the network's name: a letter or digit, then letters, "
-                                    "digits, _ . -");
+    return cni_fail(kInvalidConfig,
+                    "stdin: /name: expected the network's name: a letter or digit, then letters, "
+                    "digits, _ . -");
   request.name = name->get<std::string>();
   auto type = request.conf->find("type");
   if (type != request.conf->end() && type->is_string()) request.type = type->get<std::string>();
@@ -255,9 +257,9 @@ int run(const Handlers& handlers) {
     request.command = variable("CNI_COMMAND");
     if (request.command == "VERSION") return answer_version();
     if (std::find(kCommands.begin(), kCommands.end(), request.command) == kCommands.end())
-      return answer_error({kInvalidEnvironment, request.command.empty()
-                                                    ? "missing: CNI_COMMAND"
-                                                    : "invalid CNI_COMMAND \"" + request.command.substr(0, 32) + "\"",
+      return answer_error({kInvalidEnvironment,
+                           request.command.empty() ? "missing: CNI_COMMAND"
+                                                   : "invalid CNI_COMMAND \"" + request.command.substr(0, 32) + "\"",
                            "expected one of ADD DEL CHECK GC STATUS VERSION; this is a CNI plugin, run by a container "
                            "runtime with its configuration on stdin"},
                           request);

@@ -26,10 +26,10 @@ bool is_supported_version(std::string_view version);
 bool version_at_least(std::string_view version, std::string_view at_least);
 
 struct Request {
-  std::string command;  // ADD DEL CHECK GC STATUS
-  std::string container, netns, ifname, path;  // validated; empty where the command does not need them
+  std::string command;                                    // ADD DEL CHECK GC STATUS
+  std::string container, netns, ifname, path;             // validated; empty where the command does not need them
   std::vector<std::pair<std::string, std::string>> args;  // CNI_ARGS, in order
-  std::string stdin_text;  // as it came, for delegated plugins
+  std::string stdin_text;                                 // as it came, for delegated plugins
   std::shared_ptr<const Json> conf;
   std::string version;  // cniVersion; "0.1.0" when absent
   std::string name;     // the network's name in the configuration

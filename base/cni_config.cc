@@ -14,7 +14,8 @@ constexpr size_t kMaxAttachments = 100000;
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 tl::unexpected<CniError> invalid(std::string place, std::string_view expected) {
@@ -50,13 +51,13 @@ CniResult<PortMap> read_port_map(const Json& entry, const std::string& place) {
       if (!address->is_unspecified()) map.host_ip = *address;
     }
   }
-  if (map.host_port != 0 && map.container_port == 0)
-    return invalid(place + "/containerPort", "a port from 1 to 65535");
+  if (map.host_port != 0 && map.container_port == 0) return invalid(place + "/containerPort", "a port from 1 to 65535");
   return map;
 }
 
 bool conflict(const PortMap& a, const PortMap& b) {
-  return a.protocol == b.protocol && a.host_port == b.host_port && (!a.host_ip || !b.host_ip || *a.host_ip == *b.host_ip);
+  return a.protocol == b.protocol && a.host_port == b.host_port &&
+         (!a.host_ip || !b.host_ip || *a.host_ip == *b.host_ip);
 }
 
 CniResult<std::vector<std::string>> read_strings(const Json& list, const std::string& place) {
@@ -206,7 +207,8 @@ CniResult<std::vector<Address>> requested_ips(const Request& request) {
     FL_CHECK(add_ips(texts, "stdin: /args/cni/ips", ips));
   }
   // CONVENTIONS: CNI_ARGS counts only where nothing newer says the same.
-  if (const std::string* old = request.arg("IP"); old && ips.empty()) FL_CHECK(add_ips(split(*old), "CNI_ARGS: IP", ips));
+  if (const std::string* old = request.arg("IP"); old && ips.empty())
+    FL_CHECK(add_ips(split(*old), "CNI_ARGS: IP", ips));
   return ips;
 }
 

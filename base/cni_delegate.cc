@@ -121,7 +121,9 @@ class Conversation {
                           {err_ ? err_.get() : -1, POLLIN, 0},
                           {pidfd_ ? pidfd_.get() : -1, POLLIN, 0}};
       int64_t left = end - now_ms();
-      if (left <= 0) return fail("gave no answer within " + std::to_string(limits_.timeout_ms / 1000) + " s and was killed", ETIMEDOUT);
+      if (left <= 0)
+        return fail("gave no answer within " + std::to_string(limits_.timeout_ms / 1000) + " s and was killed",
+                    ETIMEDOUT);
       if (::poll(polled, 4, static_cast<int>(left)) < 0 && errno != EINTR) return fail_errno("poll", "pipes");
       if (polled[0].revents) feed();
       // A process it left behind may hold stdout open; what counts is that the plugin itself has ended.
@@ -166,7 +168,8 @@ class Conversation {
     if (pidfd_) {
       pollfd p{pidfd_.get(), POLLIN, 0};
       int64_t left = end - now_ms();
-      if (::poll(&p, 1, static_cast<int>(left > 0 ? left : 0)) == 0) return fail("did not end in time and was killed", ETIMEDOUT);
+      if (::poll(&p, 1, static_cast<int>(left > 0 ? left : 0)) == 0)
+        return fail("did not end in time and was killed", ETIMEDOUT);
     }
     while (::waitpid(pid_, &output_.status, 0) < 0)
       if (errno != EINTR) return fail_errno("wait for", "process " + std::to_string(pid_));
@@ -201,7 +204,8 @@ Result<Output> converse(const std::string& path, const Request& request, std::st
   in.read.reset();
   out.write.reset();
   err.write.reset();
-  Conversation conversation(pid, std::move(in.write), std::move(out.read), std::move(err.read), request.stdin_text, limits);
+  Conversation conversation(pid, std::move(in.write), std::move(out.read), std::move(err.read), request.stdin_text,
+                            limits);
   return conversation.run();
 }
 
@@ -212,7 +216,8 @@ CniError plugin_error(std::string_view type, std::string_view command, const Out
     what += "killed by signal " + std::to_string(WTERMSIG(output.status));
   else
     what += "exit status " + std::to_string(WEXITSTATUS(output.status));
-  return {kOwnError, what + (output.out.empty() ? " and no error on stdout" : " and no valid error object on stdout"), output.err};
+  return {kOwnError, what + (output.out.empty() ? " and no error on stdout" : " and no valid error object on stdout"),
+          output.err};
 }
 
 }  // namespace
@@ -221,7 +226,8 @@ CniResult<std::string> find_plugin(std::string_view type, std::string_view path_
   if (type.empty() || type.find('/') != type.npos || type == "." || type == ".." || type.find('\0') != type.npos)
     return cni_fail(kInvalidConfig, "plugin type \"" + std::string(type.substr(0, 64)) +
                                         "\": expected a file name without path separators");
-  if (path_list.empty()) return cni_fail(kInvalidEnvironment, "missing: CNI_PATH, needed to find plugin " + std::string(type));
+  if (path_list.empty())
+    return cni_fail(kInvalidEnvironment, "missing: CNI_PATH, needed to find plugin " + std::string(type));
   for (std::string_view rest = path_list;;) {
     auto colon = rest.find(':');
     std::string path = std::string(rest.substr(0, colon)) + "/" + std::string(type);
@@ -230,7 +236,8 @@ CniResult<std::string> find_plugin(std::string_view type, std::string_view path_
     if (colon == rest.npos) break;
     rest = rest.substr(colon + 1);
   }
-  return cni_fail(kOwnError, "plugin " + std::string(type) + " was not found in CNI_PATH " + std::string(path_list.substr(0, 512)));
+  return cni_fail(
+      kOwnError, "plugin " + std::string(type) + " was not found in CNI_PATH " + std::string(path_list.substr(0, 512)));
 }
 
 CniResult<std::string> delegate(const Request& request, std::string_view type, std::string_view command,

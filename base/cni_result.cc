@@ -60,7 +60,8 @@ void read_family(ObjectReader& reader, std::string_view key, int family, AddResu
     read_address(r, "gateway", ip.gateway);
     if (r.ok() && ip.address.family() != family) r.problem("ip", "is of the other address family");
     result.ips.push_back(ip);
-    r.each("routes", [&](ObjectReader& route) { result.routes.push_back(read_route(route)); }, kMaxItems);
+    r.each(
+        "routes", [&](ObjectReader& route) { result.routes.push_back(read_route(route)); }, kMaxItems);
   });
 }
 
@@ -88,7 +89,8 @@ void read_lists(ObjectReader& reader, AddResult& result) {
         result.ips.push_back(ip);
       },
       kMaxItems);
-  reader.each("routes", [&](ObjectReader& r) { result.routes.push_back(read_route(r)); }, kMaxItems);
+  reader.each(
+      "routes", [&](ObjectReader& r) { result.routes.push_back(read_route(r)); }, kMaxItems);
 }
 
 void read_dns(ObjectReader& r, Dns& dns) {
@@ -193,8 +195,8 @@ CniResult<AddResult> decode_result(const Json& json, std::string_view assumed_ve
   r.optional("cniVersion", version);
   if (version.empty()) version = assumed_version;
   if (r.ok() && !is_supported_version(version))
-    return cni_fail(kIncompatibleVersion, source + ": a result of the unsupported cniVersion \"" +
-                                              version.substr(0, 32) + "\"");
+    return cni_fail(kIncompatibleVersion,
+                    source + ": a result of the unsupported cniVersion \"" + version.substr(0, 32) + "\"");
   AddResult result;
   if (version_at_least(version, "0.3.0")) {
     read_lists(r, result);

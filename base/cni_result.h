@@ -54,9 +54,9 @@ inline tl::unexpected<CniError> cni_fail(int code, std::string msg, std::string 
 
 struct Interface {
   std::string name;
-  std::string mac;  // text as given: not only Ethernet has addresses
-  uint32_t mtu = 0;  // 0: not set; since 1.1.0
-  std::string sandbox;  // empty: on the host
+  std::string mac;                  // text as given: not only Ethernet has addresses
+  uint32_t mtu = 0;                 // 0: not set; since 1.1.0
+  std::string sandbox;              // empty: on the host
   std::string socket_path, pci_id;  // since 1.1.0
 };
 

@@ -11,18 +11,22 @@ namespace {
 
 AddResult full() {
   AddResult r;
-  r.interfaces = {{"br0", "02:00:00:00:00:01", 1450, "", "", ""}, {"eth0", "02:00:00:00:00:02", 1450, "/run/netns/x", "", ""}};
+  r.interfaces = {{"br0", "02:00:00:00:00:01", 1450, "", "", ""},
+                  {"eth0", "02:00:00:00:00:02", 1450, "/run/netns/x", "", ""}};
   r.ips = {{*Prefix::parse("10.1.2.3/24"), *Address::parse("10.1.2.1"), 1},
            {*Prefix::parse("10.1.2.4/24"), std::nullopt, 1},
            {*Prefix::parse("fd00::3/64"), *Address::parse("fd00::1"), 1}};
-  r.routes = {{*Prefix::parse("0.0.0.0/0"), *Address::parse("10.1.2.1"), 1400, std::nullopt, 0, std::nullopt, std::nullopt},
-              {*Prefix::parse("::/0"), std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
+  r.routes = {
+      {*Prefix::parse("0.0.0.0/0"), *Address::parse("10.1.2.1"), 1400, std::nullopt, 0, std::nullopt, std::nullopt},
+      {*Prefix::parse("::/0"), std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
   r.dns = {{"10.1.2.1"}, "d", {"a.b", "c"}, {"ndots:1"}};
   return r;
 }
 
 Json as_json(const AddResult& result, std::string_view version) { return Json::parse(*encode(result, version)); }
-AddResult decoded(const char* text, const char* version = "1.0.0") { return *decode_result(Json::parse(text), version, "t"); }
+AddResult decoded(const char* text, const char* version = "1.0.0") {
+  return *decode_result(Json::parse(text), version, "t");
+}
 int code_of(const char* text, const char* version = "1.0.0") {
   auto r = decode_result(Json::parse(text), version, "t");
   return r ? 0 : r.error().code;
@@ -99,7 +103,8 @@ TEST(DecodeResult, RefusesGarbageWithThePlace) {
 
 TEST(Versions, AreExactStrings) {
   EXPECT_TRUE(is_supported_version("0.3.1"));
-  for (const char* v : {"1.0", "v1.0.0", "1.0.0 ", "0.5.0", "2.0.0", "", "1.1.0-rc1"}) EXPECT_FALSE(is_supported_version(v)) << v;
+  for (const char* v : {"1.0", "v1.0.0", "1.0.0 ", "0.5.0", "2.0.0", "", "1.1.0-rc1"})
+    EXPECT_FALSE(is_supported_version(v)) << v;
   EXPECT_TRUE(version_at_least("1.0.0", "0.4.0"));
   EXPECT_FALSE(version_at_least("0.3.1", "0.4.0"));
 }

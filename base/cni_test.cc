@@ -16,11 +16,16 @@ namespace {
 using Environment = std::map<std::string, std::string>;
 
 Environment usual(const char* command) {
-  return {{"CNI_COMMAND", command}, {"CNI_CONTAINERID", "c1"}, {"CNI_NETNS", "/n"}, {"CNI_IFNAME", "eth0"}, {"CNI_PATH", "/p"}};
+  return {{"CNI_COMMAND", command},
+          {"CNI_CONTAINERID", "c1"},
+          {"CNI_NETNS", "/n"},
+          {"CNI_IFNAME", "eth0"},
+          {"CNI_PATH", "/p"}};
 }
 
 void set_environment(const Environment& environment) {
-  for (const char* name : {"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH", "CNI_ARGS"}) unsetenv(name);
+  for (const char* name : {"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH", "CNI_ARGS"})
+    unsetenv(name);
   for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
 }
 
@@ -60,7 +65,8 @@ struct Outcome {
   Json json;
 };
 // run() in a process of its own, with these descriptors.
-Outcome run_plugin(const Environment& environment, const std::string& text, const Handlers& handlers, const char* out_path = nullptr) {
+Outcome run_plugin(const Environment& environment, const std::string& text, const Handlers& handlers,
+                   const char* out_path = nullptr) {
   Fd in = file_with(text), out = file_with("");
   fflush(nullptr);
   pid_t pid = fork();
@@ -101,7 +107,8 @@ Handlers handlers_that_add(int undone_status = 0) {
 TEST(ReadRequest, CNI_003_NamesEveryMissingVariable) {
   auto error = error_of({{"CNI_COMMAND", "ADD"}, {"CNI_IFNAME", ""}}, kConf);
   EXPECT_EQ(error.code, kInvalidEnvironment);
-  for (const char* name : {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}) EXPECT_NE(error.msg.find(name), std::string::npos);
+  for (const char* name : {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"})
+    EXPECT_NE(error.msg.find(name), std::string::npos);
   auto del = usual("DEL");
   del["CNI_NETNS"] = "";
   EXPECT_TRUE(read(del, kConf)) << "DEL must work when the namespace is gone";
@@ -136,7 +143,8 @@ TEST(ReadRequest, CNI_016_TO_019_ChecksVersionAndName) {
   auto error = error_of(usual("ADD"), R"({"cniVersion":"1.0","name":"n"})");
   EXPECT_EQ(error.code, kIncompatibleVersion);
   EXPECT_NE(error.details.find("0.4.0, 1.0.0, 1.1.0"), std::string::npos);
-  for (const char* bad : {R"({"cniVersion":"1.0.0"})", R"({"name":""})", R"({"name":"-x"})", R"({"name":"a/b"})", R"({"name":7})"})
+  for (const char* bad :
+       {R"({"cniVersion":"1.0.0"})", R"({"name":""})", R"({"name":"-x"})", R"({"name":"a/b"})", R"({"name":7})"})
     EXPECT_EQ(error_of(usual("ADD"), bad).code, kInvalidConfig) << bad;
   EXPECT_EQ(error_of(usual("CHECK"), R"({"cniVersion":"0.3.1","name":"n"})").code, kIncompatibleVersion);
   EXPECT_EQ(error_of(usual("GC"), kConf).code, kIncompatibleVersion);
@@ -210,15 +218,17 @@ TEST(Config, CNI_068_PortMappingsInBothSpellings) {
   EXPECT_EQ((*maps)[0].protocol, "tcp");
   EXPECT_EQ((*maps)[1].container_port, 53u);
   EXPECT_EQ((*maps)[1].host_ip->to_string(), "127.0.0.1");
-  for (const char* bad : {R"([{"hostPort":65536,"containerPort":1}])", R"([{"hostPort":1,"containerPort":1,"protocol":"icmp"}])",
-                          R"([{"hostPort":1,"containerPort":1},{"hostPort":1,"containerPort":2,"hostIP":"10.0.0.1"}])",
-                          R"([{"hostPort":-1,"containerPort":1}])", R"([{"hostPort":1}])", R"({})",
-                          R"([{"hostPort":1,"containerPort":1,"hostIP":"x"}])"}) {
+  for (const char* bad :
+       {R"([{"hostPort":65536,"containerPort":1}])", R"([{"hostPort":1,"containerPort":1,"protocol":"icmp"}])",
+        R"([{"hostPort":1,"containerPort":1},{"hostPort":1,"containerPort":2,"hostIP":"10.0.0.1"}])",
+        R"([{"hostPort":-1,"containerPort":1}])", R"([{"hostPort":1}])", R"({})",
+        R"([{"hostPort":1,"containerPort":1,"hostIP":"x"}])"}) {
     auto refused = port_mappings(with(R"("runtimeConfig":{"portMappings":)" + std::string(bad) + "}"));
     ASSERT_FALSE(refused) << bad;
     EXPECT_EQ(refused.error().code, kInvalidConfig);
   }
-  EXPECT_TRUE(port_mappings(with(R"("runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":1,"hostIP":"10.0.0.1"},
+  EXPECT_TRUE(
+      port_mappings(with(R"("runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":1,"hostIP":"10.0.0.1"},
       {"hostPort":1,"containerPort":1,"hostIP":"10.0.0.2"}]})")));
 }
 
@@ -234,7 +244,9 @@ TEST(Config, CNI_071_AliasesAsAListAndByNetwork) {
 TEST(Config, CNI_061_TO_066_RequestedMacAndAddresses) {
   EXPECT_EQ((*requested_mac(with(R"("runtimeConfig":{"mac":"02:00:00:00:00:09"})")))->to_string(), "02:00:00:00:00:09");
   for (const char* bad : {"01:00:00:00:00:09", "00:00:00:00:00:00", "2:0:0:0:0:9", "x"})
-    EXPECT_EQ(requested_mac(with(R"("runtimeConfig":{"mac":")" + std::string(bad) + "\"}")).error().code, kInvalidConfig) << bad;
+    EXPECT_EQ(requested_mac(with(R"("runtimeConfig":{"mac":")" + std::string(bad) + "\"}")).error().code,
+              kInvalidConfig)
+        << bad;
   auto environment = usual("ADD");
   environment["CNI_ARGS"] = "IP=10.0.0.81/24;MAC=02:00:00:00:00:0a";
   auto both = read(environment, conf(R"("args":{"cni":{"ips":["10.0.0.82"]}})"));
@@ -247,7 +259,8 @@ TEST(Config, CNI_061_TO_066_RequestedMacAndAddresses) {
 }
 
 TEST(Config, CNI_070_DnsInBothSpellings) {
-  auto dns = runtime_dns(with(R"("runtimeConfig":{"dns":{"Servers":["1.1.1.1"],"searches":["x"],"Options":["ndots:2"]}})"));
+  auto dns =
+      runtime_dns(with(R"("runtimeConfig":{"dns":{"Servers":["1.1.1.1"],"searches":["x"],"Options":["ndots:2"]}})"));
   ASSERT_TRUE(dns && *dns);
   EXPECT_EQ((*dns)->nameservers, std::vector<std::string>{"1.1.1.1"});
   EXPECT_EQ((*dns)->search, std::vector<std::string>{"x"});
@@ -266,7 +279,8 @@ TEST(Config, CNI_123_CNI_124_CNI_129_AnAbsentListIsNotAnEmptyOneAndABadOneIsAnEr
   auto one = gc(R"("cni.dev/attachments":[{"containerID":"a","ifname":"eth0"}])");
   ASSERT_TRUE(one && *one);
   EXPECT_EQ((**one)[0], (Attachment{"a", "eth0"}));
-  for (const char* bad : {R"({})", R"([{"containerID":"a"}])", R"([{"containerID":7,"ifname":"eth0"}])", R"(["a"])", R"([{"containerID":"../a","ifname":"eth0"}])"})
+  for (const char* bad : {R"({})", R"([{"containerID":"a"}])", R"([{"containerID":7,"ifname":"eth0"}])", R"(["a"])",
+                          R"([{"containerID":"../a","ifname":"eth0"}])"})
     EXPECT_EQ(gc(R"("cni.dev/valid-attachments":)" + std::string(bad)).error().code, kInvalidConfig) << bad;
 }
 

@@ -106,7 +106,8 @@ CniResult<void> narrow(const Json& lists, IpamConfig& config) {
       if (candidate.family() == set.family()) own = &candidate;
     for (auto& range : set.ranges) {
       if (!own || !own->ranges.front().subnet.contains(range.subnet))
-        return invalid("/runtimeConfig/ipRanges: " + range.subnet.to_string() + " is not part of network " + config.network);
+        return invalid("/runtimeConfig/ipRanges: " + range.subnet.to_string() + " is not part of network " +
+                       config.network);
       range.subnet = own->ranges.front().subnet;
       range.gateway = own->ranges.front().gateway;
     }
@@ -120,7 +121,8 @@ CniResult<void> narrow(const Json& lists, IpamConfig& config) {
 std::string network_name(const cni::Request& request) {
   auto it = request.conf->find("network");
   return it != request.conf->end() && it->is_string() && is_object_name(it->get_ref<const std::string&>())
-             ? it->get<std::string>() : request.name;
+             ? it->get<std::string>()
+             : request.name;
 }
 
 std::vector<RangeSet> range_sets(const Network& network) {

@@ -1,5 +1,5 @@
-// What the ipam section of a CNI configuration asks for. Keys: host-local's (ranges, or subnet with rangeStart, rangeEnd,
-// gateway; routes) and the capability ipRanges; without ranges the network's document in the state directory.
+// What the ipam section of a CNI configuration asks for. Keys: host-local's (ranges, or subnet with rangeStart,
+// rangeEnd, gateway; routes) and the capability ipRanges; without ranges the network's document in the state directory.
 #pragma once
 
 #include <string>

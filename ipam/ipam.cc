@@ -33,9 +33,9 @@ std::string names_of(const RangeSet& set) {
 }
 
 tl::unexpected<CniError> exhausted(const IpamRequest& request, const RangeSet& set) {
-  return cni_fail(cni::kTryAgainLater,
-                  "network " + request.network + ": no free address left in " + names_of(set),
-                  "all " + std::to_string(set.capacity()) + " addresses are in use; remove containers, or give the network a larger subnet");
+  return cni_fail(cni::kTryAgainLater, "network " + request.network + ": no free address left in " + names_of(set),
+                  "all " + std::to_string(set.capacity()) +
+                      " addresses are in use; remove containers, or give the network a larger subnet");
 }
 
 // Which set gives which wanted address; sets without one choose themselves.
@@ -130,8 +130,9 @@ CniResult<std::vector<Granted>> allocate(const Paths& paths, const IpamRequest& 
       case LeaseStore::Claim::kGranted:
         return grant(request, store, claim.granted, wanted);
       case LeaseStore::Claim::kOwnerExists:
-        return cni_fail(cni::kAddressInUse, "container " + request.container + " " + request.ifname +
-                                                " has addresses of network " + request.network + " already",
+        return cni_fail(cni::kAddressInUse,
+                        "container " + request.container + " " + request.ifname + " has addresses of network " +
+                            request.network + " already",
                         "an earlier ADD was not followed by a DEL");
       case LeaseStore::Claim::kReleasedMeanwhile:
         return cni_fail(cni::kTryAgainLater, "container " + request.container + " " + request.ifname +
@@ -143,7 +144,8 @@ CniResult<std::vector<Granted>> allocate(const Paths& paths, const IpamRequest& 
           return exhausted(request, request.sets[claim.taken]);
     }
   }
-  return cni_fail(cni::kTryAgainLater, "network " + request.network + ": every free address was taken by others meanwhile");
+  return cni_fail(cni::kTryAgainLater,
+                  "network " + request.network + ": every free address was taken by others meanwhile");
 }
 
 Result<void> release(const Paths& paths, const std::string& network, const std::string& container,
@@ -162,7 +164,11 @@ Result<std::vector<Address>> leases_of(const Paths& paths, const std::string& ne
 Result<void> collect(const Paths& paths, const std::string& network,
                      const std::function<bool(const cni::Attachment&)>& keep, int64_t min_age_ms) {
   return LeaseStore(paths, network)
-      .collect([&](const Owner& owner) { return keep({owner.container, owner.ifname}); }, min_age_ms);
+      .collect(
+          [&](const Owner& owner) {
+            return keep({owner.container, owner.ifname});
+          },
+          min_age_ms);
 }
 
 Result<std::vector<Lease>> list_leases(const Paths& paths, const std::string& network) {
@@ -199,8 +205,9 @@ CniResult<void> check(const Paths& paths, const cni::Request& request) {
   const std::string network = network_name(request);
   FL_TRY(auto holding, LeaseStore(paths, network).find(request.container, request.ifname));
   if (holding && !holding->addresses.empty() && holding->addresses.size() == holding->owner.tried.size()) return {};
-  return cni_fail(cni::kOwnError, "container " + request.container + " " + request.ifname +
-                                      (holding ? " has lost an address" : " has no address") + " of network " + network,
+  return cni_fail(cni::kOwnError,
+                  "container " + request.container + " " + request.ifname +
+                      (holding ? " has lost an address" : " has no address") + " of network " + network,
                   "the lease is gone from " + LeaseStore(paths, network).lease_folder());
 }
 

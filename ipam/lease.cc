@@ -77,7 +77,8 @@ Result<Fd> open_tmpfile(const std::string& folder, std::string* name) {
     return fd;
   }
   // A file system without O_TMPFILE: a named one, which collect() removes should we be killed right here.
-  *name = folder + "/.tmp-" + std::to_string(::getpid()) + "-" + std::to_string(reinterpret_cast<uintptr_t>(name) % 100003);
+  *name =
+      folder + "/.tmp-" + std::to_string(::getpid()) + "-" + std::to_string(reinterpret_cast<uintptr_t>(name) % 100003);
   fd = Fd(::open(name->c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kMode));
   if (!fd) return fail_errno("create", *name);
   return fd;

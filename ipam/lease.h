@@ -80,7 +80,8 @@ class LeaseStore {
   Result<size_t> link_first(const Fd& owner, const std::vector<Address>& choices) const;
   Result<bool> release_locked(const Fd& owner, const std::string& path);
   Result<void> undo(const Fd& owner, const std::string& path);
-  Result<void> collect_lease(const std::string& name, const std::function<bool(const Owner&)>& keep, int64_t min_age_ms);
+  Result<void> collect_lease(const std::string& name, const std::function<bool(const Owner&)>& keep,
+                             int64_t min_age_ms);
 
   std::string leases_, owners_;
 };

@@ -39,7 +39,8 @@ Result<std::vector<Span>> parse_spans(const Json& list, const std::string& sourc
 }  // namespace
 
 std::string encode(const Owner& owner) {
-  Json j{{"apiVersion", kApiVersion}, {"container", owner.container}, {"ifname", owner.ifname}, {"tried", Json::array()}};
+  Json j{
+      {"apiVersion", kApiVersion}, {"container", owner.container}, {"ifname", owner.ifname}, {"tried", Json::array()}};
   if (!owner.netns.empty()) j["netns"] = owner.netns;
   for (const auto& spans : owner.tried) {
     Json list = Json::array();

@@ -63,7 +63,8 @@ Result<void> LeaseStore::collect_lease(const std::string& name, const std::funct
                                        int64_t min_age_ms) {
   const std::string path = leases_ + "/" + name;
   Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat st {}, there {};
+  struct stat st {
+  }, there{};
   if (!fd || ::fstat(fd.get(), &st) != 0 || age_of(st) < min_age_ms) return {};
   auto text = read_file(path);
   if (!text || !*text) return {};

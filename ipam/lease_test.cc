@@ -190,7 +190,8 @@ TEST_F(LeaseTest, CollectReleasesWhatIsNotKeptAndLeasesWithoutOwner) {
   for (const char* c : {"keep", "drop", "orphan"}) ASSERT_TRUE(allocate(paths_, request(c)));
   fs::remove(paths_.run + "/lease-owners/net/orphan@eth0");
   std::ofstream(paths_.run + "/lease-owners/net/.tmp-1-2") << "x";
-  fs::last_write_time(paths_.run + "/lease-owners/net/.tmp-1-2", fs::file_time_type::clock::now() - std::chrono::minutes(5));
+  fs::last_write_time(paths_.run + "/lease-owners/net/.tmp-1-2",
+                      fs::file_time_type::clock::now() - std::chrono::minutes(5));
   auto keep = [](const cni::Attachment& a) { return a.container == "keep"; };
   ASSERT_TRUE(collect(paths_, "net", keep, 60000));
   EXPECT_EQ(files("leases"), 6u) << "younger than a minute";
@@ -297,7 +298,8 @@ TEST_F(LeaseTest, NothingIsLostOrDoubledWhenProcessesAreKilledAtRandom) {
     expect_consistent();
     for (int c = 0; c < 4; c++)
       for (int n = 0; n < 3; n++)
-        ASSERT_TRUE(release(paths_, "net", "r" + std::to_string(round) + "c" + std::to_string(c) + "n" + std::to_string(n), "eth0"));
+        ASSERT_TRUE(release(paths_, "net",
+                            "r" + std::to_string(round) + "c" + std::to_string(c) + "n" + std::to_string(n), "eth0"));
     ASSERT_EQ(files("leases"), 0u) << "round " << round;
     ASSERT_EQ(files("lease-owners"), 0u) << "round " << round;
   }

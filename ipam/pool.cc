@@ -51,17 +51,24 @@ int64_t count(const Address& first, const Address& last) {
 Result<Range> make_range(const Prefix& subnet, std::optional<Address> start, std::optional<Address> end,
                          std::optional<Address> gateway) {
   const std::string name = "subnet " + subnet.to_string();
-  if (subnet.has_host_bits()) return fail(name + ": has host bits; write " + Prefix{subnet.first(), subnet.length}.to_string());
-  if (subnet.host_bits() < 2) return fail(name + ": too small to give addresses from; the longest is /" + std::to_string(subnet.address.bits() - 2));
+  if (subnet.has_host_bits())
+    return fail(name + ": has host bits; write " + Prefix{subnet.first(), subnet.length}.to_string());
+  if (subnet.host_bits() < 2)
+    return fail(name + ": too small to give addresses from; the longest is /" +
+                std::to_string(subnet.address.bits() - 2));
   Range range;
   range.subnet = subnet;
   range.first = start ? *start : subnet.first().plus(1);
   range.last = end ? *end : subnet.family() == AF_INET ? subnet.last().plus(-1) : subnet.last();
   range.gateway = gateway ? *gateway : subnet.first().plus(1);
-  if (range.gateway->family() != subnet.family()) return fail(name + ": gateway " + range.gateway->to_string() + " is of the other address family");
-  if (outside(range, range.first)) return fail(name + ": rangeStart " + range.first.to_string() + " is no host address of it");
-  if (outside(range, range.last)) return fail(name + ": rangeEnd " + range.last.to_string() + " is no host address of it");
-  if (range.first > range.last) return fail(name + ": rangeStart " + range.first.to_string() + " is behind rangeEnd " + range.last.to_string());
+  if (range.gateway->family() != subnet.family())
+    return fail(name + ": gateway " + range.gateway->to_string() + " is of the other address family");
+  if (outside(range, range.first))
+    return fail(name + ": rangeStart " + range.first.to_string() + " is no host address of it");
+  if (outside(range, range.last))
+    return fail(name + ": rangeEnd " + range.last.to_string() + " is no host address of it");
+  if (range.first > range.last)
+    return fail(name + ": rangeStart " + range.first.to_string() + " is behind rangeEnd " + range.last.to_string());
   return range;
 }
 
@@ -83,7 +90,8 @@ std::string RangeSet::refusal(const Address& a) const {
     if (prefix.contains(a)) return "is in " + prefix.to_string() + ", which is kept for VIPs";
   if (range_of(a)) return "";
   for (const auto& range : ranges)
-    if (range.subnet.contains(a)) return "is outside the range " + range.first.to_string() + " to " + range.last.to_string();
+    if (range.subnet.contains(a))
+      return "is outside the range " + range.first.to_string() + " to " + range.last.to_string();
   return "is outside " + names;
 }
 

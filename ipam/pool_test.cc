@@ -19,7 +19,8 @@ std::vector<std::string> texts(const std::vector<Address>& addresses) {
 using Texts = std::vector<std::string>;
 
 TEST(MakeRange, LeavesOutNetworkBroadcastAndGateway) {
-  EXPECT_EQ(texts(set_of("10.0.0.0/29").candidates({}, 100)), (Texts{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}));
+  EXPECT_EQ(texts(set_of("10.0.0.0/29").candidates({}, 100)),
+            (Texts{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}));
   EXPECT_EQ(texts(set_of("fd00::/126").candidates({}, 100)), (Texts{"fd00::2", "fd00::3"}));
 }
 
@@ -37,14 +38,16 @@ TEST(MakeRange, RefusesWhatHostLocalRefuses) {
 
 TEST(Candidates, BeginAfterTheLastOneAndWrapAround) {
   auto set = set_of("10.0.0.0/29");
-  EXPECT_EQ(texts(set.candidates(addr("10.0.0.4"), 100)), (Texts{"10.0.0.5", "10.0.0.6", "10.0.0.2", "10.0.0.3", "10.0.0.4"}));
+  EXPECT_EQ(texts(set.candidates(addr("10.0.0.4"), 100)),
+            (Texts{"10.0.0.5", "10.0.0.6", "10.0.0.2", "10.0.0.3", "10.0.0.4"}));
   EXPECT_EQ(texts(set.candidates(addr("10.0.0.6"), 2)), (Texts{"10.0.0.2", "10.0.0.3"}));
   EXPECT_EQ(texts(set.candidates(addr("10.9.9.9"), 1)), (Texts{"10.0.0.2"}));
 }
 
 TEST(Candidates, WalkThroughAllRangesOfASet) {
   RangeSet set{{*make_range(prefix("10.0.0.0/24"), addr("10.0.0.10"), addr("10.0.0.11")),
-                *make_range(prefix("10.0.1.0/24"), addr("10.0.1.20"), addr("10.0.1.21"))}, {}};
+                *make_range(prefix("10.0.1.0/24"), addr("10.0.1.20"), addr("10.0.1.21"))},
+               {}};
   EXPECT_EQ(texts(set.candidates(addr("10.0.0.10"), 100)), (Texts{"10.0.0.11", "10.0.1.20", "10.0.1.21", "10.0.0.10"}));
   EXPECT_EQ(set.capacity(), 4);
 }
