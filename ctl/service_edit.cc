@@ -120,10 +120,10 @@ Result<void> apply_health(const ServiceOptions& o, Service& s) {
 }
 
 void apply_weights(const ServiceOptions& o, Service& s) {
-  for (const auto& [name, weight] : o.weights) {
-    auto found = std::find_if(s.weights.begin(), s.weights.end(), [&](const auto& w) { return w.first == name; });
-    if (found == s.weights.end()) found = s.weights.insert(s.weights.end(), {name, weight});
-    found->second = weight;
+  for (const auto& wanted : o.weights) {
+    auto found = std::find_if(s.weights.begin(), s.weights.end(), [&](const auto& w) { return w.first == wanted.first; });
+    if (found == s.weights.end()) found = s.weights.insert(s.weights.end(), wanted);
+    found->second = wanted.second;
   }
 }
 

@@ -13,7 +13,7 @@ Network appnet() {
   return n;
 }
 
-Service service(const std::string& name, std::vector<const char*> vips, uint32_t published = 0) {
+Service service(const std::string& name, const std::vector<const char*>& vips, uint32_t published = 0) {
   Service s;
   s.network = "appnet";
   s.name = name;
