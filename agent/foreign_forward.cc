@@ -6,10 +6,13 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <map>
+#include <set>
 
 #include "base/file.h"
+#include "kernel/rtnl.h"
 
 namespace fairlead::agent {
 namespace {
@@ -32,23 +35,24 @@ Message request(uint16_t type, uint8_t family, const char* what) {
   return m;
 }
 
-// User data of a rule is a list of type (1 byte), length (1 byte), value.
-bool has_our_comment(std::string_view userdata) {
+// User data of a rule is a list of type (1 byte), length (1 byte), value. The comment, "" when there is none.
+std::string comment_of(std::string_view userdata) {
   while (userdata.size() >= 2) {
     const auto type = static_cast<uint8_t>(userdata[0]);
     const auto length = static_cast<uint8_t>(userdata[1]);
-    if (userdata.size() < 2u + length) return false;
+    if (userdata.size() < 2u + length) return "";
     std::string_view value = userdata.substr(2, length);
-    if (type == kCommentType && value.substr(0, value.find('\0')) == kComment) return true;
+    if (type == kCommentType) return std::string(value.substr(0, value.find('\0')));
     userdata.remove_prefix(2u + length);
   }
-  return false;
+  return "";
 }
 
 struct ForwardChain {
   bool exists = false, drops = false;
   size_t foreign_rules = 0;
-  std::vector<uint64_t> ours;  // handles
+  std::vector<uint64_t> ours;           // handles
+  std::multiset<std::string> comments;  // of ours
 };
 
 Result<ForwardChain> read_chain(NetlinkSocket& socket, uint8_t family) {
@@ -72,12 +76,15 @@ Result<ForwardChain> read_chain(NetlinkSocket& socket, uint8_t family) {
         if ((message.nlmsg_type & 0xff) != NFT_MSG_NEWRULE) return;
         Attributes a(message, sizeof(nfgenmsg));
         if (a.text(NFTA_RULE_TABLE) != kTable || a.text(NFTA_RULE_CHAIN) != kChain) return;
-        if (has_our_comment(a.bytes(NFTA_RULE_USERDATA)))
-          chain.ours.push_back(__builtin_bswap64(a.u64(NFTA_RULE_HANDLE)));
-        else
+        std::string comment = comment_of(a.bytes(NFTA_RULE_USERDATA));
+        if (!comment.starts_with(kComment)) {
           chain.foreign_rules++;
+          return;
+        }
+        chain.ours.push_back(__builtin_bswap64(a.u64(NFTA_RULE_HANDLE)));
+        chain.comments.insert(std::move(comment));
       },
-      [&] { chain.ours.clear(), chain.foreign_rules = 0; }));
+      [&] { chain.ours.clear(), chain.comments.clear(), chain.foreign_rules = 0; }));
   return chain;
 }
 
@@ -94,20 +101,57 @@ std::string removal(const Family& family, const ForwardChain& chain) {
   return text;
 }
 
+// Names go into nft's language: anything that is not a plain word is left out.
+bool is_plain(const std::string& name) {
+  return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+                              std::string::npos;
+}
+
+// Comment → match. The comment tells a rule's meaning, so that what is there can be compared without parsing rules.
+std::map<std::string, std::string> wanted_rules(const std::vector<std::string>& outward) {
+  std::map<std::string, std::string> rules{{kComment, "oifname \"ul*\""}};
+  for (const auto& link : outward)
+    rules[std::string(kComment) + " to " + link] = "iifname \"ul*\" oifname \"" + link + "\"";
+  return rules;
+}
+
+bool is_complete(const ForwardChain& chain, const std::map<std::string, std::string>& wanted) {
+  if (chain.comments.size() != wanted.size()) return false;
+  return std::equal(wanted.begin(), wanted.end(), chain.comments.begin(),
+                    [](const auto& rule, const std::string& comment) { return rule.first == comment; });
+}
+
 }  // namespace
+
+Result<std::vector<std::string>> outward_links() {
+  FL_TRY(auto socket, NetlinkSocket::open(NETLINK_ROUTE));
+  FL_TRY(auto links, kernel::dump_links(socket));
+  FL_TRY(auto routes, kernel::dump_routes(socket));
+  std::set<uint32_t> to_gateways;
+  for (const auto& route : routes)
+    if (route.gateway) to_gateways.insert(route.index);
+  std::vector<std::string> names;
+  for (const auto& link : links) {
+    if (link.name == "lo" || link.name.starts_with("ul") || !is_plain(link.name)) continue;
+    if (to_gateways.count(link.index) || (link.kind != "bridge" && link.kind != "veth")) names.push_back(link.name);
+  }
+  return names;
+}
 
 Result<bool> ensure_forward_accept(kernel::NftSession& nft) {
   FL_TRY(auto socket, NetlinkSocket::open(NETLINK_NETFILTER));
   std::string commands;
   for (const auto& family : kFamilies) {
     FL_TRY(auto chain, read_chain(socket, family.number));
-    if (!chain.exists || chain.ours.size() == 2) continue;
-    if (!chain.drops && chain.foreign_rules == 0) continue;
+    if (!chain.exists || (!chain.drops && chain.foreign_rules == 0)) continue;
+    FL_TRY(auto outward, outward_links());
+    auto wanted = wanted_rules(outward);
+    if (is_complete(chain, wanted)) continue;
     commands += removal(family, chain);
     // As iptables itself would write them, so that iptables-save and -S show them and -D can remove them.
-    for (const char* direction : {"oifname", "iifname"})
-      commands += std::string("insert rule ") + family.word + " filter FORWARD " + direction +
-                  " \"ul*\" counter accept comment \"" + kComment + "\"\n";
+    for (const auto& [comment, match] : wanted)
+      commands += std::string("insert rule ") + family.word + " filter FORWARD " + match +
+                  " counter accept comment \"" + comment + "\"\n";
   }
   if (commands.empty()) return false;
   if (auto done = nft.run(commands); !done) return fail(done.error().with("chain filter FORWARD"));

@@ -1,7 +1,8 @@
 // Other people's FORWARD chains. An accept in our own table does not undo a drop in another base chain of the same
-// hook, and Docker sets the policy of iptables' FORWARD to DROP. So two rules of ours stand at the head of that chain:
-// what comes from or goes to a router's uplink was already decided by our own table (overlay/host_rules.h).
-// Only these two rules are ever written or removed there; they carry the comment "fairlead".
+// hook, and Docker sets the policy of iptables' FORWARD to DROP. So rules of ours stand at the head of that chain,
+// where our own table (overlay/host_rules.h) has decided or will: everything to a router's uplink, and from an uplink
+// to links that lead out of the machine. Not to other people's bridges and veths: what Docker closes stays closed to
+// our containers, too. Only these rules are ever written or removed there; their comments begin with "fairlead".
 #pragma once
 
 #include <string>
@@ -12,6 +13,10 @@
 #include "kernel/nft.h"
 
 namespace fairlead::agent {
+
+// Links of the calling thread's namespace that lead out: those of routes with a gateway, and all that are neither
+// bridges nor veths nor ours.
+Result<std::vector<std::string>> outward_links();
 
 // Tables ip filter and ip6 filter of the calling thread's namespace. Nothing happens where there is no FORWARD chain or
 // where it drops nothing. true when a rule had to be put in.

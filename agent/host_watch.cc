@@ -30,7 +30,10 @@ void HostWatch::note(const nlmsghdr& message, Changed& changed) {
       const auto* header = static_cast<const ifinfomsg*>(NLMSG_DATA(&message));
       index = static_cast<uint32_t>(header->ifi_index);
       std::string name = kernel::Attributes(message, sizeof *header).text(IFLA_IFNAME);
-      if (name.starts_with("ul")) names_[index] = name;
+      if (name.starts_with("ul"))
+        names_[index] = name;
+      else
+        changed.links = true;
       break;
     }
     case RTM_NEWADDR:

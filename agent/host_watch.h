@@ -19,6 +19,7 @@ class HostWatch {
 
   struct Changed {
     bool firewall = false;          // any transaction of anybody since the last call
+    bool links = false;             // a link that is not ours came, went or changed
     bool everything = false;        // notifications were lost
     std::set<std::string> uplinks;  // interface names
   };

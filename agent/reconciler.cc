@@ -70,7 +70,7 @@ void Reconciler::note_changes(const Changes& changes) {
 void Reconciler::note_host_changes() {
   auto changed = host_watch_.changed();
   if (!changed) return report("host", fail(changed.error()));
-  if (changed->firewall || changed->everything) host_dirty_ = true;
+  if (changed->firewall || changed->links || changed->everything) host_dirty_ = true;
   for (auto& [name, entry] : routers_)
     if (changed->everything || changed->uplinks.count(entry.uplink)) entry.dirty = true;
 }

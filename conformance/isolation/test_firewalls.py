@@ -47,7 +47,7 @@ def test_ISO_28_docker_started_before_and_after_and_restarted_beside_us(lab):
     eventually(lambda: egress(world, a), WITHIN, "egress through Docker's policy DROP")
     equal(saved(node), before, "Docker's own rules")
     for program in ("iptables-nft", "ip6tables-nft"):
-        equal(sorted(our_rules(node, program)), ["-A FORWARD -i ul+ -m comment --comment fairlead -j ACCEPT",
+        equal(sorted(our_rules(node, program)), ["-A FORWARD -i ul+ -o eth0 -m comment --comment \"fairlead to eth0\" -j ACCEPT",
                                                  "-A FORWARD -o ul+ -m comment --comment fairlead -j ACCEPT"], program)
         contains(node.must(program + " -S FORWARD"), "-P FORWARD DROP", "their policy")
     # A restart: flushed and written again.
@@ -89,6 +89,48 @@ def test_ISO_28_published_ports_pass_dockers_policy(lab):
         eventually(lambda f=family: world.outside.tcp_request(world.node.address(f), 8000, timeout=0.5).name == "task", 3,
                    "from outside")
         unreachable(lambda f=family: world.outside.tcp_request(world.node.address(f), 7000, timeout=0.4), "nothing else")
+
+
+def test_ISO_28_what_docker_keeps_closed_stays_closed_to_our_containers(lab):
+    world = World(lab)
+    node = world.node
+    segment = lab.segment("docker")
+    guest = lab.host("guest", segment)              # 192.0.3.2 behind docker0
+    segment.cable(node, "port0")
+    node.must("ip link add docker0 type bridge")
+    node.must("ip link set port0 master docker0 up")
+    node.must("ip address add 192.0.3.200/24 dev docker0")
+    node.must("ip link set docker0 up")
+    guest.must("ip route add default via 192.0.3.200")
+    guest.serve_tcp(7000)
+    a, _ = world.pair()
+    serve(a, world.outside)
+    equal(node.tcp_request(guest.address(4), 7000).name, "guest", "Docker's container is there")
+    docker_rules(node)
+    node.must(f"iptables-nft -t nat -A DOCKER ! -i docker0 -p tcp --dport 8080 -j DNAT --to {guest.address(4)}:7000")
+    node.must(f"iptables-nft -A DOCKER -d {guest.address(4)} ! -i docker0 -o docker0 -p tcp --dport 7000 "
+              "-m conntrack --ctstate DNAT -j ACCEPT")
+    eventually(lambda: egress(world, a), WITHIN, "our containers get out")
+    equal(world.outside.tcp_request(node.address(4), 8080).name, "guest", "published by Docker: from outside")
+    equal(a.tcp_request(node.address(4), 8080).name, "guest", "published by Docker: from our container")
+    never(lambda: reached(a, guest.address(4)), 1.2, "Docker's container by its own address")
+    # A link that leads out and comes later is let through, too.
+    far = lab.segment("far")
+    beyond = lab.outside(far, name="beyond")
+    far.cable(node, "eth9")
+    node.must("ip link set eth9 up")
+    node.must("ip address add 192.0.4.9/24 dev eth9")
+    node.must("ip route add 203.0.113.0/24 via 192.0.4.100")
+    beyond.must("ip address add 203.0.113.1/32 dev lo")
+    beyond.serve_tcp(7000)
+    eventually(lambda: reached(a, "203.0.113.1"), WITHIN, "by another gateway")
+
+
+def reached(client, address):
+    try:
+        return client.tcp_request(address, 7000, timeout=0.2)
+    except OSError:
+        return None
 
 
 def test_ISO_28_iptables_legacy_is_reported_with_what_to_do(lab):
