@@ -46,6 +46,7 @@ struct ServicePort {
   uint32_t target = 0;           // on the container; JSON "targetPort"
   uint32_t published = 0;        // on every node; 0: not published
   std::string publish_mode = "ingress";  // ingress host
+  std::string name;              // of the SRV record _NAME._PROTOCOL.SERVICE beside the number (RFC 6335); empty: none
 };
 
 struct HealthCheck {

@@ -11,6 +11,13 @@ namespace {
 using codec::Json;
 constexpr size_t kMaxPorts = 256;
 
+// RFC 6335 section 5.1, lower case.
+bool is_port_name(std::string_view name) {
+  auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  return !name.empty() && name.size() <= 15 && std::all_of(name.begin(), name.end(), plain) && name.front() != '-' &&
+         name.back() != '-' && name.find_first_not_of("0123456789-") != std::string_view::npos;
+}
+
 void read_port(ObjectReader& r, std::vector<ServicePort>& ports) {
   ServicePort port;
   r.optional("protocol", port.protocol);
@@ -21,6 +28,9 @@ void read_port(ObjectReader& r, std::vector<ServicePort>& ports) {
   r.optional("published", port.published, 0, 65535);
   r.optional("publishMode", port.publish_mode);
   codec::one_of(r, "publishMode", port.publish_mode, {"ingress", "host"});
+  r.optional("name", port.name);
+  if (!port.name.empty() && !is_port_name(port.name))
+    r.problem("name", "expected up to 15 lower-case letters, digits and '-', with a letter (like http)");
   for (const auto& other : ports)
     if (other.port == port.port && other.protocol == port.protocol)
       r.problem("port", std::to_string(port.port) + "/" + port.protocol + " stands twice");
@@ -96,6 +106,7 @@ Json encode_ports(const std::vector<ServicePort>& ports) {
   Json list = Json::array();
   for (const auto& p : ports) {
     Json item{{"protocol", p.protocol}, {"port", p.port}, {"targetPort", p.target}};
+    if (!p.name.empty()) item["name"] = p.name;
     if (p.published) {
       item["published"] = p.published;
       item["publishMode"] = p.publish_mode;
