@@ -106,9 +106,10 @@ std::vector<Candidate> candidates_of(const Endpoint& e) {
 
 namespace {
 
-std::string port_label(const ServicePort& port) {
-  std::string number = "_" + std::to_string(port.port), protocol = "_" + port.protocol, wire;
-  for (const auto& label : {number, protocol}) wire.append(1, static_cast<char>(label.size())).append(label);
+// "_80._tcp" and, for a port with a name, "_http._tcp".
+std::string port_labels(const std::string& which, const ServicePort& port) {
+  std::string first = "_" + which, second = "_" + port.protocol, wire;
+  for (const auto& label : {first, second}) wire.append(1, static_cast<char>(label.size())).append(label);
   return wire;
 }
 
@@ -153,10 +154,15 @@ std::vector<Claim> claims_of(const std::string& service, const Service* record, 
   add_claim(claims, "tasks." + service, Rank::kGenerated, ready);
   add_claim(claims, "all." + service, Rank::kGenerated, all);
   for (const auto& port : record ? record->ports : std::vector<ServicePort>()) {
-    Claim claim = make_claim(port_label(port) + *wire, Rank::kGenerated, nullptr);
-    if (claim.name.size() >= kMaxNameBytes || suffix.empty()) continue;
-    claim.srv = srv_records(port, *wire, vips, tasks, suffix);
-    claims.push_back(std::move(claim));
+    if (suffix.empty()) break;
+    auto records = srv_records(port, *wire, vips, tasks, suffix);
+    for (const auto& which : {std::to_string(port.port), port.name}) {
+      if (which.empty()) continue;
+      Claim claim = make_claim(port_labels(which, port) + *wire, Rank::kGenerated, nullptr);
+      if (claim.name.size() >= kMaxNameBytes) continue;
+      claim.srv = records;
+      claims.push_back(std::move(claim));
+    }
   }
   return claims;
 }

@@ -20,7 +20,7 @@ class EngineTest : public ::testing::Test {
     builder_.set_network("net1", network("net1", {"10.1.0.0/16", "fd01::/64"}));
     builder_.set_network("closed", network("closed", {"10.9.0.0/12"}, true));
     auto web = service("net1", "web", {"10.1.255.1", "fd01::ffff:1"});
-    web->ports = {{"tcp", 80, 8080, 0, "ingress"}};
+    web->ports = {{"tcp", 80, 8080, 0, "ingress", "http"}};
     builder_.set_service("net1", "web", web);
     auto rr = service("net1", "rr", {});
     rr->ports = {{"udp", 53, 5353, 0, "ingress"}};
@@ -122,6 +122,7 @@ TEST_F(EngineTest, SrvHasItsOwnTypeAPortAndAnAddressBeside) {
   Answer vip = query("_80._tcp.web", kTypeSrv);
   EXPECT_EQ(vip.answers, Strings{"80 web.net1.fairlead.internal"});
   EXPECT_EQ(vip.additional, 2u);
+  EXPECT_EQ(query("_http._tcp.web", kTypeSrv).answers, vip.answers) << "a port with a name";
   Answer rr = query("_53._udp.rr.net1", kTypeSrv);
   EXPECT_EQ(rr.answers, (Strings{"5353 rr-2.net1.fairlead.internal", "5353 rr-3.net1.fairlead.internal",
                                  "5353 rr-4.net1.fairlead.internal"}));

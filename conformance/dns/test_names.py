@@ -4,7 +4,7 @@ from lab import *
 from .world import DOMAIN, World, exchange, negative
 
 VIP = "10.5.255.1"
-HTTP = {"protocol": "tcp", "port": 80, "targetPort": 8080}
+HTTP = {"protocol": "tcp", "port": 80, "targetPort": 8080, "name": "http"}
 
 
 def test_DNS_001_a_service_is_its_VIP_and_nothing_else(lab):
@@ -225,6 +225,7 @@ def test_DNS_027_SRV_of_a_service(lab):
     equal(port, "80", "the VIP's port")
     equal(w.client.dns(target).addresses, [VIP], "the target resolves")
     equal([r.data for r in answer.additional if r.type == "A"], [VIP], "its address is there already")
+    equal(w.client.dns("_http._tcp.web.net1", "SRV").answers[0].data, answer.answers[0].data, "by the port's name, too")
     answer = w.client.dns("_80._tcp.rr.net1", "SRV")
     targets = {r.data.split()[3]: r.data.split()[2] for r in answer.answers}
     equal(set(targets.values()), {"8080"}, "the container's port")
