@@ -186,6 +186,7 @@ class Running:
 class Report:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.unsteady = []
 
     def add(self, word, label, detail="", text=""):
         print(f"{word} {label}{detail}", flush=True)
@@ -193,12 +194,16 @@ class Report:
             print("\n".join("    " + line for line in text.rstrip().splitlines()), flush=True)
 
     def summary(self):
+        for label in self.unsteady:
+            print(f"UNSTEADY {label}: failed at first, passed alone", flush=True)
         print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
         return 0 if self.failed == 0 and self.passed > 0 else 1
 
 
-def run_all(tests, jobs, verbose, report):
-    waiting, running = list(tests), {}
+def run_all(tests, jobs, verbose, report, second_try=False):
+    """With second_try, a test that fails is run once more at the end, with nothing beside it: two cores full of other
+    tests make time limits lie. What passes only then is named in the summary."""
+    waiting, running, again = list(tests), {}, []
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -210,6 +215,10 @@ def run_all(tests, jobs, verbose, report):
             for fd in select.select(list(running), [], [], 0.5)[0]:
                 finished = running.pop(fd)
                 passed, seconds, text = finished.finish()
+                if not passed and second_try:
+                    again.append(finished.test)
+                    report.add("AGAIN", finished.test.label, f"  ({seconds:.1f} s) failed; it is tried once more, alone", text)
+                    continue
                 report.passed += passed
                 report.failed += not passed
                 report.add("PASS" if passed else "FAIL", finished.test.label, f"  ({seconds:.1f} s)",
@@ -219,6 +228,11 @@ def run_all(tests, jobs, verbose, report):
     finally:
         for left in running.values():
             left.kill()
+    for test in again:
+        before = report.failed
+        run_all([test], 1, verbose, report)
+        if report.failed == before:
+            report.unsteady.append(test.label)
 
 
 def _vm(arguments):
@@ -266,5 +280,6 @@ def main(arguments):
         report.skipped += not in_vm
         report.add("FAIL" if in_vm else "SKIP", test.label, f": {'; '.join(reasons)}"
                    + (" — in the VM nothing may be skipped" if in_vm else ""))
-    run_all(able, 1 if options.verbose else max(1, options.jobs), options.verbose, report)
+    run_all(able, 1 if options.verbose else max(1, options.jobs), options.verbose, report,
+            second_try=options.repeat == 1 and not options.verbose)
     return report.summary()
