@@ -22,7 +22,7 @@ BUSYBOX = "/bin/busybox"
 XZ_MAGIC = b"\xfd7zXZ\x00"
 
 # What mounts the root, in the initramfs' first step.
-ROOT_MODULES = ["virtio_pci", "virtio_mmio", "9p", "9pnet_virtio", "overlay", "virtio_console"]
+ROOT_MODULES = ["virtio_pci", "9p", "9pnet_virtio", "overlay", "virtio_console"]
 # What the suites need; the rest is loaded on demand by the kernel calling modprobe.
 LAB_MODULES = """ip_vs ip_vs_rr ip_vs_wrr ip_vs_lc ip_vs_wlc ip_vs_lblc ip_vs_lblcr ip_vs_dh ip_vs_sh ip_vs_sed ip_vs_nq
  ip_vs_fo ip_vs_ovf ip_vs_mh nf_conntrack nf_conntrack_netlink nf_nat nf_tables nfnetlink nft_ct nft_nat nft_masq nft_fib

@@ -1,6 +1,6 @@
 """The frequency of this machine's time stamp counter, which is also an emulated CPU's.
 
-A guest measures it against the emulated PIT; on a busy machine that fails, and the boot then hangs for want of a clock.
+A guest measures it against the emulated PIT; on a busy machine that goes wrong.
 """
 import ctypes
 import mmap
