@@ -105,6 +105,7 @@ Result<void> Server::run() {
     }
     if (monotonic_millis() - ticked < 1000) continue;
     ticked = monotonic_millis();
+    if (std::exchange(read_again_, false)) FL_CHECK(on_documents(view_->rescan()));
     routers_->tick();
     if (resolv_conf_->refresh()) apply_servers();
   }
@@ -127,7 +128,8 @@ Result<bool> Server::read_signals() {
 Result<void> Server::on_documents(Result<Changes> changes) {
   if (!changes) {
     // The directory cannot be watched or read (full, gone, forbidden): serve what is known, say so, look again.
-    log_error("state directory: " + changes.error().message + "; serving what was read before");
+    log_error("state directory: " + changes.error().message + "; serving what was read before, reading again soon");
+    read_again_ = true;
     return {};
   }
   apply(*changes);

@@ -59,6 +59,7 @@ class Server {
   std::unique_ptr<Forwarder> forwarder_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Routers> routers_;
+  bool read_again_ = false;  // the state directory could not be read; at the next tick
   // For the status thread.
   mutable std::mutex mutex_;
   std::vector<ServerAddress> upstreams_;

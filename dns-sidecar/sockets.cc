@@ -19,8 +19,9 @@ Result<void> set_option(int fd, int level, int option, int value, const char* wh
 Result<void> set_options(int fd, const Address& address, int type) {
   FL_CHECK(set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"));
   if (type == SOCK_STREAM) FL_CHECK(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"));
-  // Not more than the administrator allows; a smaller buffer is no reason to fail.
-  if (type == SOCK_DGRAM) (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer, "SO_RCVBUF");
+  // Beyond net.core.rmem_max where we may (CAP_NET_ADMIN); a smaller buffer is no reason to fail.
+  if (type == SOCK_DGRAM && !set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer, "SO_RCVBUFFORCE"))
+    (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer, "SO_RCVBUF");
   if (address.is_v4()) {
     FL_CHECK(set_option(fd, IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND"));
     // Answers fit any path (kMaxUdpBytes); OMIT also ignores forged "fragmentation needed" messages (RFC 9715).

@@ -1,5 +1,6 @@
 #include "dns-sidecar/tcp_server.h"
 
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -23,6 +24,9 @@ void TcpServer::accept(int listener, uint32_t network) {
     socklen_t length = sizeof peer;
     Fd fd(accept4(listener, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) return;
+    // Answers of one read leave together anyway; a later one must not wait for an acknowledgement (RFC 896).
+    int one = 1;
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     make_room(peer);
     uint64_t number = next_number_++;
     epoll_event event{EPOLLIN, {.u64 = tag_ | number}};
@@ -71,7 +75,7 @@ void TcpServer::on_event(uint64_t number, uint32_t events) {
   if (it == connections_.end()) return;
   Connection& c = it->second;
   bool alive = !(events & EPOLLERR);
-  if (alive && (events & EPOLLOUT)) alive = write_out(c);
+  if (alive && (events & EPOLLOUT)) alive = write_out(c) && answer_queries(c);
   if (alive && (events & (EPOLLIN | EPOLLHUP))) alive = read_queries(c);
   finish_event(c, alive);
 }
@@ -116,6 +120,9 @@ bool TcpServer::answer_queries(Connection& c) {
     size_t size = get16(&c.in[at]);
     if (size < kHeaderBytes || size > kMaxQuery) return false;
     if (c.in.size() - at - 2 < size) break;
+    // Who does not read gets no further answers made; the queries wait here until he does.
+    if (c.out.size() >= kMaxUnsent / 2 && !write_out(c)) return false;
+    if (c.out.size() >= kMaxUnsent / 2) break;
     bool forwarded = false;
     size_t n = responder_.respond({c.network, true, c.number}, c.peer, &c.in[at + 2], size, answer_.data() + 2,
                                   kMaxTcpBytes, &forwarded);
@@ -127,28 +134,20 @@ bool TcpServer::answer_queries(Connection& c) {
     if (!put(c, answer_.data(), n + 2)) return false;
   }
   c.in.erase(c.in.begin(), c.in.begin() + static_cast<std::ptrdiff_t>(at));
-  if (whole) {
-    c.since = Clock::now();
-    idle_.splice(idle_.end(), idle_, c.idle);
-  }
-  return true;
+  if (!whole) return true;
+  c.since = Clock::now();
+  idle_.splice(idle_.end(), idle_, c.idle);
+  return write_out(c);
 }
 
 bool TcpServer::put(Connection& c, const uint8_t* data, size_t size) {
   if (c.out.size() + size > kMaxUnsent) return false;
-  if (c.out.empty()) {
-    ssize_t n = send(c.fd.get(), data, size, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
-    if (n > 0) {
-      data += n;
-      size -= static_cast<size_t>(n);
-    }
-  }
   c.out.append(reinterpret_cast<const char*>(data), size);
   return true;
 }
 
 bool TcpServer::write_out(Connection& c) {
+  if (c.out.empty()) return true;
   ssize_t n = send(c.fd.get(), c.out.data(), c.out.size(), MSG_NOSIGNAL);
   if (n < 0) return errno == EAGAIN || errno == EINTR;
   c.out.erase(0, static_cast<size_t>(n));
@@ -162,7 +161,7 @@ void TcpServer::reply(uint64_t number, const uint8_t* data, size_t size) {
   if (c.pending > 0) c.pending--;
   put16(answer_.data(), static_cast<uint16_t>(size));
   memcpy(answer_.data() + 2, data, size);
-  finish_event(c, put(c, answer_.data(), size + 2));
+  finish_event(c, put(c, answer_.data(), size + 2) && write_out(c));
 }
 
 void TcpServer::expire(Clock::time_point now) {

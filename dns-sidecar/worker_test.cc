@@ -163,5 +163,30 @@ TEST_F(WorkerTest, ManyTcpConnectionsOfOneClientMakeRoomAmongThemselves) {
   EXPECT_EQ(worker_->stats().tcp_open.get(), TcpServer::kMaxPerClient);
 }
 
+// 300 answers of 64 KiB each are far more than a connection may have unsent; all come, once somebody reads.
+TEST_F(WorkerTest, AClientThatReadsLateGetsEverything) {
+  for (int i = 0; i < 4000; i++) {
+    auto e = endpoint("net1", "c" + std::to_string(i),
+                      {"10.2." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1)});
+    e->aliases = {"crowd"};
+    builder_.set_endpoint("net1", e->key(), e);
+  }
+  publish();
+  Fd fd = connect_to(SOCK_STREAM, tcp_port_);
+  Bytes query = ask("crowd", kTypeA);
+  query.insert(query.begin(), {0, static_cast<uint8_t>(query.size())});
+  for (int i = 0; i < 300; i++)
+    ASSERT_EQ(send(fd.get(), query.data(), query.size(), 0), static_cast<ssize_t>(query.size()));
+  ASSERT_EQ(shutdown(fd.get(), SHUT_WR), 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  size_t messages = 0;
+  for (Bytes head(2); recv(fd.get(), head.data(), 2, MSG_WAITALL) == 2; messages++) {
+    Bytes body(get16(head.data()));
+    ASSERT_EQ(recv(fd.get(), body.data(), body.size(), MSG_WAITALL), static_cast<ssize_t>(body.size()));
+    ASSERT_EQ(get16(&body[6]), 4000);
+  }
+  EXPECT_EQ(messages, 300u);
+}
+
 }  // namespace
 }  // namespace fairlead::dns
