@@ -27,18 +27,25 @@ Result<DaemonOptions> parse_daemon_options(int argc, char** argv) {
     bool takes_value = key == "--state-dir" || key == "--run-dir" || key == "--log-level";
     std::string value;
     if (takes_value) {
-      if (key.size() < argument.size()) value = argument.substr(key.size() + 1);
-      else if (i + 1 < argc) value = argv[++i];
+      if (key.size() < argument.size())
+        value = argument.substr(key.size() + 1);
+      else if (i + 1 < argc)
+        value = argv[++i];
       if (value.empty()) return fail(std::string(key) + ": needs a value");
     }
-    if (key == "--state-dir") options.state_dir = value;
-    else if (key == "--run-dir") options.run_dir = value;
+    if (key == "--state-dir")
+      options.state_dir = value;
+    else if (key == "--run-dir")
+      options.run_dir = value;
     else if (key == "--log-level") {
       FL_TRY(LogLevel level, parse_log_level(value));
       set_log_level(level);
-    } else if (argument == "--help" || argument == "-h") options.help = true;
-    else if (argument == "--version") options.version = true;
-    else options.rest.emplace_back(argument);
+    } else if (argument == "--help" || argument == "-h")
+      options.help = true;
+    else if (argument == "--version")
+      options.version = true;
+    else
+      options.rest.emplace_back(argument);
   }
   if (!options.state_dir.empty()) setenv("FAIRLEAD_STATE_DIR", options.state_dir.c_str(), 1);
   if (!options.run_dir.empty()) setenv("FAIRLEAD_RUN_DIR", options.run_dir.c_str(), 1);
@@ -91,9 +98,8 @@ class HttpStatusServer : public StatusServer {
     });
     // The library's default is eight threads and tells callers the text of exceptions.
     server_.new_task_queue = [] { return new httplib::ThreadPool(2); };
-    server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
-      response.status = 500;
-    });
+    server_.set_exception_handler(
+        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) { response.status = 500; });
     server_.set_keep_alive_max_count(1);
     server_.set_read_timeout(2);
     server_.set_payload_max_length(0);
@@ -127,7 +133,8 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& pat
   if (slash != std::string::npos && slash > 0) FL_CHECK(make_folders(path.substr(0, slash)));
   auto lock = lock_file(path + ".lock", 0);
   if (!lock) {
-    if (lock.error().sys == EWOULDBLOCK) return fail("another instance is running (it holds " + path + ".lock)", EEXIST);
+    if (lock.error().sys == EWOULDBLOCK)
+      return fail("another instance is running (it holds " + path + ".lock)", EEXIST);
     return fail(lock.error());
   }
   auto server = std::make_unique<HttpStatusServer>(std::move(*lock), path);
@@ -144,8 +151,7 @@ Result<std::string> get_from_daemon(const std::string& socket_path, const std::s
   client.set_read_timeout(timeout_ms / 1000, timeout_ms % 1000 * 1000);
   // The library sends the socket's path as Host, which strict servers refuse.
   auto response = client.Get(path, {{"Host", "localhost"}});
-  if (!response)
-    return fail("connect to " + socket_path + ": " + httplib::to_string(response.error()), ECONNREFUSED);
+  if (!response) return fail("connect to " + socket_path + ": " + httplib::to_string(response.error()), ECONNREFUSED);
   if (response->status != 200) return fail(socket_path + path + ": HTTP status " + std::to_string(response->status));
   return response->body;
 }

@@ -31,7 +31,8 @@ void notify_systemd(std::string_view state);
 // A second daemon on the same socket is refused (flock on path + ".lock"). Handlers are called from that thread.
 class StatusServer {
  public:
-  static Result<std::unique_ptr<StatusServer>> start(const std::string& socket_path, std::function<std::string()> metrics,
+  static Result<std::unique_ptr<StatusServer>> start(const std::string& socket_path,
+                                                     std::function<std::string()> metrics,
                                                      std::function<std::string()> status);
   virtual ~StatusServer() = default;
 };

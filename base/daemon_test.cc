@@ -22,7 +22,8 @@ class DaemonTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
   auto start() {
-    return StatusServer::start(socket_, [] { return std::string("m 1\n"); }, [] { return std::string("{}"); });
+    return StatusServer::start(
+        socket_, [] { return std::string("m 1\n"); }, [] { return std::string("{}"); });
   }
   std::string folder_, socket_;
 };

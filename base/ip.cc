@@ -101,8 +101,7 @@ bool Address::is_loopback() const {
 }
 bool Address::is_multicast() const { return is_v4() ? bytes_[0] >= 224 : is_v6() && bytes_[0] == 0xff; }
 bool Address::is_link_local() const {
-  return is_v4() ? bytes_[0] == 169 && bytes_[1] == 254
-                 : is_v6() && bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
+  return is_v4() ? bytes_[0] == 169 && bytes_[1] == 254 : is_v6() && bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
 }
 bool Address::is_unspecified() const { return bytes_ == std::array<uint8_t, 16>{}; }
 
@@ -153,7 +152,8 @@ Result<Mac> Mac::parse(std::string_view text) {
     auto [end, ec] = std::from_chars(part.data(), part.data() + 2, mac.bytes[i], 16);
     good = ec == std::errc() && end == part.data() + 2 && (i == 5 || text[i * 3 + 2] == ':');
   }
-  if (!good) return fail("\"" + std::string(text.substr(0, 64)) + "\" is not a MAC address (expected 02:00:00:00:00:01)");
+  if (!good)
+    return fail("\"" + std::string(text.substr(0, 64)) + "\" is not a MAC address (expected 02:00:00:00:00:01)");
   return mac;
 }
 

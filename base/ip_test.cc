@@ -9,8 +9,8 @@ Address a(const char* text) { return Address::parse(text).value(); }
 Prefix p(const char* text) { return Prefix::parse(text).value(); }
 
 TEST(Address, RefusesWhatIsNotCanonicallyAnAddress) {
-  for (const char* bad : {"", "1.2.3", "01.2.3.4", "1.2.3.4 ", "::1%lo", "1.2.3.4/8", "::ffff:1.2.3.4", "x",
-                          "1.2.3.256", "12345::"})
+  for (const char* bad :
+       {"", "1.2.3", "01.2.3.4", "1.2.3.4 ", "::1%lo", "1.2.3.4/8", "::ffff:1.2.3.4", "x", "1.2.3.256", "12345::"})
     EXPECT_FALSE(Address::parse(bad)) << bad;
   EXPECT_FALSE(Address::parse(std::string_view("1.2.3.4\0x", 9)));
   EXPECT_EQ(a("FD32::0:5").to_string(), "fd32::5");
@@ -44,8 +44,8 @@ TEST(Prefix, KnowsItsBordersAndWhatIsInside) {
 
 TEST(Mac, ParsesOnlyTheFullForm) {
   EXPECT_EQ(Mac::parse("02:57:Ff:00:00:01")->to_string(), "02:57:ff:00:00:01");
-  for (const char* bad : {"", "02:57:ff:00:00", "02-57-ff-00-00-01", "02:57:ff:00:00:1", "02:57:ff:00:00:0g",
-                          "02:57:ff:00:00:01 "})
+  for (const char* bad :
+       {"", "02:57:ff:00:00", "02-57-ff-00-00-01", "02:57:ff:00:00:1", "02:57:ff:00:00:0g", "02:57:ff:00:00:01 "})
     EXPECT_FALSE(Mac::parse(bad)) << bad;
   EXPECT_FALSE(Mac::random().is_multicast());
 }

@@ -8,8 +8,8 @@
 namespace fairlead {
 namespace {
 
-// Builds the value while it is read, and stops at the first thing that is not wanted. The library's own parser would take
-// the last of two equal keys, and what it builds has no limit of depth: destruction recurses.
+// Builds the value while it is read, and stops at the first thing that is not wanted. The library's own parser would
+// take the last of two equal keys, and what it builds has no limit of depth: destruction recurses.
 class Builder : public nlohmann::json_sax<Json> {
  public:
   explicit Builder(unsigned depth) : limit_(depth) {}
@@ -49,9 +49,12 @@ class Builder : public nlohmann::json_sax<Json> {
   };
 
   bool add(Json value) {
-    if (open_.empty()) root = std::move(value);
-    else if (open_.back().value.is_array()) open_.back().value.push_back(std::move(value));
-    else open_.back().value.emplace(std::move(open_.back().key), std::move(value));
+    if (open_.empty())
+      root = std::move(value);
+    else if (open_.back().value.is_array())
+      open_.back().value.push_back(std::move(value));
+    else
+      open_.back().value.emplace(std::move(open_.back().key), std::move(value));
     return true;
   }
   bool enter(Json value) {

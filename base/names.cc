@@ -13,8 +13,7 @@ bool alnum(char c) { return lower(c) || digit(c) || (c >= 'A' && c <= 'Z'); }
 bool is_object_name(std::string_view name) {
   auto edge = [](char c) { return lower(c) || digit(c); };
   if (name.empty() || name.size() > 63 || !edge(name.front()) || !edge(name.back())) return false;
-  return std::all_of(name.begin(), name.end(),
-                     [&](char c) { return edge(c) || c == '_' || c == '.' || c == '-'; });
+  return std::all_of(name.begin(), name.end(), [&](char c) { return edge(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 Result<void> check_object_name(std::string_view what, std::string_view name) {

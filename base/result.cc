@@ -5,9 +5,7 @@
 
 namespace fairlead {
 
-Error Error::with(std::string_view context) const {
-  return Error{std::string(context) + ": " + message, sys};
-}
+Error Error::with(std::string_view context) const { return Error{std::string(context) + ": " + message, sys}; }
 
 tl::unexpected<Error> fail_errno(std::string_view verb, std::string_view object, int sys) {
   std::string text(verb);

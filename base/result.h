@@ -42,9 +42,10 @@ tl::unexpected<Error> fail_errno(std::string_view verb, std::string_view object,
   if (!tmp) return ::fairlead::fail(std::move(tmp.error())); \
   declaration = std::move(*tmp)
 
-// FL_CHECK(f()): for Result<void>; returns the error. A name of its own each time: f may hold a lambda with another one.
+// FL_CHECK(f()): for Result<void>; returns the error. A name of its own each time: f may hold a lambda with another
+// one.
 #define FL_CHECK(expression) FL_CHECK_(expression, FL_CONCAT(fl_check_, __COUNTER__))
-#define FL_CHECK_(expression, result)                                                         \
-  do {                                                                                        \
+#define FL_CHECK_(expression, result)                                                            \
+  do {                                                                                           \
     if (auto result = (expression); !result) return ::fairlead::fail(std::move(result.error())); \
   } while (false)

@@ -36,17 +36,16 @@ Result<void> check_container(const Request& request, const Endpoint& endpoint) {
                 endpoint.mac.to_string());
   FL_TRY(auto addresses, kernel::dump_addresses(socket));
   for (const auto& address : endpoint.addresses)
-    if (std::none_of(addresses.begin(), addresses.end(), [&](const auto& a) {
-          return a.index == link->index && a.prefix.address == address;
-        }))
+    if (std::none_of(addresses.begin(), addresses.end(),
+                     [&](const auto& a) { return a.index == link->index && a.prefix.address == address; }))
       return fail("address " + address.to_string() + " is missing on " + request.ifname);
   FL_TRY(auto routes, kernel::dump_routes(socket, 0));
   for (const auto& wanted : request.prev_result->routes) {
     // Routes of other plugins of the chain are not ours to judge: only those through this interface's gateways.
     if (!wanted.gateway) continue;
     bool there = std::any_of(routes.begin(), routes.end(), [&](const kernel::Route& r) {
-      return r.destination.length == wanted.destination.length &&
-             r.destination.first() == wanted.destination.first() && r.gateway == wanted.gateway;
+      return r.destination.length == wanted.destination.length && r.destination.first() == wanted.destination.first() &&
+             r.gateway == wanted.gateway;
     });
     if (!there)
       return fail("route " + wanted.destination.to_string() + " via " + wanted.gateway->to_string() + " is missing");

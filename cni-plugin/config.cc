@@ -74,8 +74,8 @@ CniResult<Network> read_network(const Request& request, const std::string& name)
 
 CniResult<void> add_name(Config& config, std::string_view key, const std::string& name) {
   if (!is_dns_name(name))
-    return cni_fail(cni::kInvalidEnvironment, "CNI_ARGS: " + std::string(key) + "=" + name.substr(0, 80) +
-                                                  " is not a DNS name");
+    return cni_fail(cni::kInvalidEnvironment,
+                    "CNI_ARGS: " + std::string(key) + "=" + name.substr(0, 80) + " is not a DNS name");
   add(config.names, name);
   return {};
 }
@@ -104,7 +104,8 @@ void add_pod_names(Config& config, const Request& request) {
   const std::string* pod = request.arg("K8S_POD_NAME");
   if (!pod || pod->empty()) return;
   if (!is_dns_name(*pod)) {
-    fprintf(stderr, "fairlead: K8S_POD_NAME \"%.80s\" is not a DNS name; the container gets none from it\n", pod->c_str());
+    fprintf(stderr, "fairlead: K8S_POD_NAME \"%.80s\" is not a DNS name; the container gets none from it\n",
+            pod->c_str());
     return;
   }
   add(config.names, *pod);

@@ -14,10 +14,10 @@ namespace fairlead::plugin {
 inline constexpr std::string_view kOwnIpam = "fairlead-ipam";
 
 struct Config {
-  Network network;       // as the configuration describes it; vni 0 unless given
+  Network network;  // as the configuration describes it; vni 0 unless given
   std::string ipam_type;
   std::optional<Mac> mac;
-  cni::Dns dns;          // runtimeConfig's, else the configuration's; empty: ours
+  cni::Dns dns;  // runtimeConfig's, else the configuration's; empty: ours
   std::vector<std::string> names, aliases, services;
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<PortMapping> port_mappings;

@@ -26,8 +26,11 @@ TEST(PluginConfig, AddsNamesFromEverySourceTogether) {
   auto config = read_config(request_of(
       R"({"name":"appnet","services":["web"],"runtimeConfig":{"aliases":{"appnet":["www"]}},
           "args":{"cni":{"labels":[{"key":"fairlead.service","value":"api,web"},{"key":"fairlead.alias","value":"w"}]}}})",
-      {{"FAIRLEAD_NAME", "web-1"}, {"FAIRLEAD_SERVICES", "db"}, {"FAIRLEAD_ALIASES", "a,b"},
-       {"K8S_POD_NAME", "pod"}, {"K8S_POD_NAMESPACE", "ns"}}));
+      {{"FAIRLEAD_NAME", "web-1"},
+       {"FAIRLEAD_SERVICES", "db"},
+       {"FAIRLEAD_ALIASES", "a,b"},
+       {"K8S_POD_NAME", "pod"},
+       {"K8S_POD_NAMESPACE", "ns"}}));
   ASSERT_TRUE(config) << config.error().msg;
   EXPECT_EQ(config->services, (std::vector<std::string>{"web", "db", "api"}));
   EXPECT_EQ(config->names, (std::vector<std::string>{"web-1", "pod", "pod.ns"}));

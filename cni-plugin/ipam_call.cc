@@ -29,8 +29,7 @@ CniResult<cni::AddResult> ipam_add(const Paths& paths, const Request& request, c
                                    const Network* network) {
   if (type == kOwnIpam) return ipam::add(paths, request, network);
   auto result = cni::delegate_add(request, type);
-  if (result && result->ips.empty())
-    result = cni::cni_fail(cni::kOwnError, "IPAM plugin " + type + " gave no address");
+  if (result && result->ips.empty()) result = cni::cni_fail(cni::kOwnError, "IPAM plugin " + type + " gave no address");
   // Spec section 4: a failed ADD is followed by a DEL; the plugin may have got half way.
   if (!result) (void)cni::delegate(request, type, "DEL");
   return result;

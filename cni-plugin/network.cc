@@ -70,10 +70,10 @@ Result<Finished> run_program(const std::string& program, std::vector<std::string
 Result<void> realise(const Paths& paths, const std::string& network) {
   std::string agent = find_agent();
   if (agent.empty())
-    return fail("network " + network + " has no router on this node and fairlead-agent, which makes it, was not found "
+    return fail("network " + network +
+                " has no router on this node and fairlead-agent, which makes it, was not found "
                 "beside this plugin, in /usr/sbin, /usr/libexec/fairlead or /usr/local/sbin; install it");
-  FL_TRY(auto finished,
-         run_program(agent, {"--state-dir", paths.state, "--run-dir", paths.run, "realise", network}));
+  FL_TRY(auto finished, run_program(agent, {"--state-dir", paths.state, "--run-dir", paths.run, "realise", network}));
   while (!finished.errors.empty() && finished.errors.back() == '\n') finished.errors.pop_back();
   if (WIFEXITED(finished.status) && WEXITSTATUS(finished.status) == 0) return {};
   if (WIFSIGNALED(finished.status))

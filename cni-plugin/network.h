@@ -12,8 +12,7 @@ namespace fairlead::plugin {
 // IPAM's configuration, from `granted` (what a foreign IPAM has just given), or are chosen. nullopt: not yet possible,
 // ask again with what the IPAM granted.
 cni::CniResult<std::optional<Network>> ensure_network(const Paths& paths, const cni::Request& request,
-                                                      const Config& config,
-                                                      const std::vector<Prefix>& granted = {});
+                                                      const Config& config, const std::vector<Prefix>& granted = {});
 
 struct OpenRouter {
   Router record;

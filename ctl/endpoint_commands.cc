@@ -71,13 +71,12 @@ std::string describe(const Endpoint& e) {
 Output endpoint_list(Context& context, const std::string& network, const std::string& service) {
   if (!network.empty()) FL_CHECK(need_network(context, network));
   FL_TRY(auto endpoints, read_endpoints(context, network));
-  if (!service.empty())
-    std::erase_if(endpoints, [&](const Endpoint& e) { return !contains(e.services, service); });
+  if (!service.empty()) std::erase_if(endpoints, [&](const Endpoint& e) { return !contains(e.services, service); });
   if (context.json) return json_array(endpoints);
   std::vector<std::vector<std::string>> rows;
   for (const auto& e : endpoints)
-    rows.push_back({e.network, join(e.names, ","), std::string(short_id(e.container)), e.ifname, join(texts(e.addresses)),
-                    join(e.services, ","), e.state});
+    rows.push_back({e.network, join(e.names, ","), std::string(short_id(e.container)), e.ifname,
+                    join(texts(e.addresses)), join(e.services, ","), e.state});
   return table({"NETWORK", "NAMES", "CONTAINER", "INTERFACE", "ADDRESSES", "SERVICES", "STATE"}, rows);
 }
 
@@ -87,8 +86,7 @@ Output endpoint_inspect(Context& context, const std::string& what, const std::st
   endpoints = select(endpoints, what);
   std::set<std::string> containers;
   for (const auto& e : endpoints) containers.insert(e.container);
-  if (containers.empty())
-    return fail("endpoint " + what + " does not exist; list them with: fairleadctl endpoint ls");
+  if (containers.empty()) return fail("endpoint " + what + " does not exist; list them with: fairleadctl endpoint ls");
   if (containers.size() > 1)
     return fail("endpoint " + what + " is ambiguous; it may be one of the containers " +
                 join({containers.begin(), containers.end()}, ", "));

@@ -69,7 +69,8 @@ CLI::Option* add_repeated(CLI::App* command, const char* name, T& values, const 
 }
 
 void add_network_commands(CLI::App& app, Context& context, Arguments& a, Outcome& outcome) {
-  CLI::App* group = add_group(app, outcome, "network", "Networks: isolated from one another, one subnet per address family");
+  CLI::App* group =
+      add_group(app, outcome, "network", "Networks: isolated from one another, one subnet per address family");
   CLI::App* create = add_command(*group, context, "create", "Create a network");
   create->add_option("NAME", a.network_name, "Its name, for people and in DNS")->required();
   add_repeated(create, "--subnet", a.subnets, "IPv4 or IPv6 subnet, at most one of each (default: free ones)");
@@ -107,7 +108,8 @@ void add_service_options(CLI::App* command, ServiceArguments& s) {
       ->check(CLI::IsMember({"ingress", "host"}));
   command->add_option("--endpoint-mode", s.endpoint_mode, "vip: one address per family; dnsrr: DNS names the tasks")
       ->check(CLI::IsMember({"vip", "dnsrr"}));
-  add_repeated(command, "--vip", s.vips, "Address from the network's VIP pool, at most one of a family (default: free ones)");
+  add_repeated(command, "--vip", s.vips,
+               "Address from the network's VIP pool, at most one of a family (default: free ones)");
   command->add_option("--scheduler", s.scheduler, "How connections are spread (IPVS names)")
       ->check(CLI::IsMember({"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"}));
   command->add_option("--affinity", s.affinity, "How long a client keeps its task, like 10m (0: not at all)");
@@ -116,14 +118,16 @@ void add_service_options(CLI::App* command, ServiceArguments& s) {
   command->add_option("--health-timeout", s.health_timeout, "Time a task has to answer (default 500ms)");
   command->add_option("--unhealthy-after", s.unhealthy_after, "Failed checks in a row (default 2)")
       ->check(CLI::Range(1, 100));
-  command->add_option("--healthy-after", s.healthy_after, "Good checks in a row (default 1)")->check(CLI::Range(1, 100));
+  command->add_option("--healthy-after", s.healthy_after, "Good checks in a row (default 1)")
+      ->check(CLI::Range(1, 100));
   add_repeated(command, "--http-host", s.http_hosts, "Host name of the HTTP routing mesh");
   command->add_option("--drain", s.drain, "How long a task that leaves keeps its connections (default 10s)");
   add_repeated(command, "--weight", s.weights, "NAME=N: share of one task, by its name or address (default 1)");
 }
 
 void add_service_commands(CLI::App& app, Context& context, Arguments& a, Outcome& outcome) {
-  CLI::App* group = add_group(app, outcome, "service", "Services: a name and a VIP in front of the endpoints that back it");
+  CLI::App* group =
+      add_group(app, outcome, "service", "Services: a name and a VIP in front of the endpoints that back it");
   CLI::App* create = add_command(*group, context, "create", "Create a service");
   add_service_options(create, a.service);
   create->callback([&] {
@@ -131,7 +135,8 @@ void add_service_commands(CLI::App& app, Context& context, Arguments& a, Outcome
   });
   CLI::App* update = add_command(*group, context, "update", "Change a service; what is not given stays as it is");
   add_service_options(update, a.service);
-  update->footer("--port, --publish, --http-host and --vip replace what was there; the word none empties them (not --vip).");
+  update->footer(
+      "--port, --publish, --http-host and --vip replace what was there; the word none empties them (not --vip).");
   update->callback([&] {
     run_parsed(outcome, parse(a.service), [&](const ServiceOptions& o) { return service_update(context, o); });
   });

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/names.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "ctl/documents.h"
 #include "ctl/table.h"
 #include "overlay/host_prefixes.h"
@@ -23,8 +23,9 @@ Result<void> refuse_overlap(const NetworkOptions& options, const std::vector<ove
   for (const auto& subnet : options.subnets) {
     const auto* other = overlay::find_overlap(taken, subnet);
     if (!other) continue;
-    return fail("network " + options.name + ": subnet " + subnet.to_string() + " overlaps what this node reaches by its " +
-                other->what + "; choose another subnet, or none to have a free one chosen");
+    return fail("network " + options.name + ": subnet " + subnet.to_string() +
+                " overlaps what this node reaches by its " + other->what +
+                "; choose another subnet, or none to have a free one chosen");
   }
   return {};
 }
@@ -33,7 +34,8 @@ Result<void> refuse_overlap(const NetworkOptions& options, const std::vector<ove
 std::string some(const std::vector<std::string>& names) {
   constexpr size_t kShown = 5;
   if (names.size() <= kShown) return join(names, ", ");
-  return join({names.begin(), names.begin() + kShown}, ", ") + " and " + std::to_string(names.size() - kShown) + " more";
+  return join({names.begin(), names.begin() + kShown}, ", ") + " and " + std::to_string(names.size() - kShown) +
+         " more";
 }
 
 std::string mtu_text(const Network& network) { return network.mtu ? std::to_string(network.mtu) : "auto"; }
@@ -78,7 +80,8 @@ Output network_create(Context& context, const NetworkOptions& options) {
                 " is not supported by this version; leave --encryption out or give none");
   FL_TRY(auto existing, load_network(context.paths, options.name));
   if (existing)
-    return fail("network " + options.name + " exists already; look at it with: fairleadctl network inspect " + options.name);
+    return fail("network " + options.name + " exists already; look at it with: fairleadctl network inspect " +
+                options.name);
   FL_TRY(auto taken, overlay::host_prefixes());
   FL_CHECK(refuse_overlap(options, taken));
 

@@ -21,8 +21,8 @@ TEST(ParsePort, TakesPortTargetAndProtocol) {
 }
 
 TEST(ParsePort, RefusesEverythingElseAndQuotesIt) {
-  for (const char* text : {"", "0", "65536", "80:", ":80", "80:0", "80:8080:1", "80/", "80/TCP", "80/icmp", "80/tcp/udp",
-                           " 80", "80 ", "+80", "-80", "0x50", "80-81", "99999999999"}) {
+  for (const char* text : {"", "0", "65536", "80:", ":80", "80:0", "80:8080:1", "80/", "80/TCP", "80/icmp",
+                           "80/tcp/udp", " 80", "80 ", "+80", "-80", "0x50", "80-81", "99999999999"}) {
     auto p = parse_port(text);
     ASSERT_FALSE(p) << text;
     EXPECT_NE(p.error().message.find(std::string("--port ") + text + ":"), std::string::npos);
@@ -35,7 +35,8 @@ TEST(ParsePublication, NeedsBothPorts) {
   EXPECT_EQ(p->published, 8000u);
   EXPECT_EQ(p->target, 80u);
   EXPECT_EQ(p->protocol, "udp");
-  for (const char* text : {"", "8000", "8000:", ":80", "0:80", "8000:0", "8000:80:90", "8000:80/x", "127.0.0.1:8000:80"})
+  for (const char* text :
+       {"", "8000", "8000:", ":80", "0:80", "8000:0", "8000:80:90", "8000:80/x", "127.0.0.1:8000:80"})
     EXPECT_FALSE(parse_publication(text)) << text;
 }
 
@@ -58,7 +59,8 @@ TEST(ParseHealth, TakesTypePortAndPath) {
 }
 
 TEST(ParseHealth, RefusesEverythingElse) {
-  for (const char* text : {"", "udp:53", "tcp:", "tcp:0", "tcp:70000", "tcp:80/x", "http:x/", "https:443", "TCP:80", ":80"})
+  for (const char* text :
+       {"", "udp:53", "tcp:", "tcp:0", "tcp:70000", "tcp:80/x", "http:x/", "https:443", "TCP:80", ":80"})
     EXPECT_FALSE(parse_health(text)) << text;
 }
 
@@ -68,7 +70,8 @@ TEST(ParseWeight, TakesTheLastEqualsSign) {
   EXPECT_EQ(w->first, "web-1");
   EXPECT_EQ(w->second, 3u);
   EXPECT_EQ(parse_weight("fd32::5=0")->first, "fd32::5");
-  for (const char* text : {"", "web", "=1", "web=", "web=-1", "web=65536", "web=1.5"}) EXPECT_FALSE(parse_weight(text)) << text;
+  for (const char* text : {"", "web", "=1", "web=", "web=-1", "web=65536", "web=1.5"})
+    EXPECT_FALSE(parse_weight(text)) << text;
 }
 
 TEST(ParseOptionDuration, NamesOptionValueAndLimits) {

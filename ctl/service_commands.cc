@@ -73,8 +73,8 @@ std::string health_text(const Service& s) {
   std::string text = h.type;
   if (h.port) text += ":" + std::to_string(h.port);
   if (h.type == "http") text += h.path;
-  return text + ", every " + duration_text(h.interval_ms) + ", timeout " + duration_text(h.timeout_ms) + ", out after " +
-         std::to_string(h.unhealthy_after) + ", in after " + std::to_string(h.healthy_after);
+  return text + ", every " + duration_text(h.interval_ms) + ", timeout " + duration_text(h.timeout_ms) +
+         ", out after " + std::to_string(h.unhealthy_after) + ", in after " + std::to_string(h.healthy_after);
 }
 
 struct Task {
@@ -93,7 +93,9 @@ std::vector<Task> tasks_of(const Service& service, const std::vector<Endpoint>& 
   return tasks;
 }
 
-std::string task_name(const Endpoint& e) { return e.names.empty() ? std::string(short_id(e.container)) : e.names.front(); }
+std::string task_name(const Endpoint& e) {
+  return e.names.empty() ? std::string(short_id(e.container)) : e.names.front();
+}
 
 uint32_t weight_of(const Service& s, const Endpoint& e) {
   for (const auto& [name, weight] : s.weights) {
@@ -159,8 +161,9 @@ Output service_list(Context& context, const std::string& network) {
   for (const auto& s : services) {
     auto tasks = tasks_of(s, endpoints, read_unhealthy(context, s));
     auto healthy = std::count_if(tasks.begin(), tasks.end(), [](const Task& t) { return t.healthy; });
-    rows.push_back({s.network, s.name, s.endpoint_mode, join(texts(s.vips)), ports_text(s.ports), published_text(s.ports),
-                    s.scheduler, std::to_string(healthy) + "/" + std::to_string(tasks.size())});
+    rows.push_back({s.network, s.name, s.endpoint_mode, join(texts(s.vips)), ports_text(s.ports),
+                    published_text(s.ports), s.scheduler,
+                    std::to_string(healthy) + "/" + std::to_string(tasks.size())});
   }
   return table({"NETWORK", "NAME", "MODE", "VIPS", "PORTS", "PUBLISHED", "SCHEDULER", "HEALTHY"}, rows);
 }

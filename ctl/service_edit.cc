@@ -21,8 +21,8 @@ Result<void> parse_each(const std::optional<std::vector<std::string>>& texts, st
   return {};
 }
 
-Result<void> parse_duration_option(const char* option, const std::optional<std::string>& text, uint32_t min, uint32_t max,
-                                   std::optional<uint32_t>& ms) {
+Result<void> parse_duration_option(const char* option, const std::optional<std::string>& text, uint32_t min,
+                                   uint32_t max, std::optional<uint32_t>& ms) {
   if (!text) return {};
   FL_TRY(ms, parse_option_duration(option, *text, min, max));
   return {};
@@ -121,7 +121,8 @@ Result<void> apply_health(const ServiceOptions& o, Service& s) {
 
 void apply_weights(const ServiceOptions& o, Service& s) {
   for (const auto& wanted : o.weights) {
-    auto found = std::find_if(s.weights.begin(), s.weights.end(), [&](const auto& w) { return w.first == wanted.first; });
+    auto found =
+        std::find_if(s.weights.begin(), s.weights.end(), [&](const auto& w) { return w.first == wanted.first; });
     if (found == s.weights.end()) found = s.weights.insert(s.weights.end(), wanted);
     found->second = wanted.second;
   }
@@ -162,7 +163,8 @@ Result<void> apply(const ServiceOptions& o, Service& s) {
   s.endpoint_mode = o.endpoint_mode.value_or(s.endpoint_mode);
   if (o.vips) s.vips = *o.vips;
   if (s.endpoint_mode == "dnsrr") {
-    if (o.vips) return fail("--vip: service " + s.name + " is in endpoint mode dnsrr; give --endpoint-mode vip as well");
+    if (o.vips)
+      return fail("--vip: service " + s.name + " is in endpoint mode dnsrr; give --endpoint-mode vip as well");
     s.vips.clear();
   }
   s.scheduler = o.scheduler.value_or(s.scheduler);

@@ -90,7 +90,8 @@ TEST(ServiceEdit, PortsAreReplacedAndThoseThatStayKeepTheirPublication) {
 }
 
 TEST(ServiceEdit, TheWordNoneEmpties) {
-  Service s = made({.ports = Texts{"80"}, .publications = Texts{"8000:80"}, .http_hosts = Texts{"a.example"}, .health = "tcp"});
+  Service s =
+      made({.ports = Texts{"80"}, .publications = Texts{"8000:80"}, .http_hosts = Texts{"a.example"}, .health = "tcp"});
   ASSERT_TRUE(change(s, {.publications = Texts{"none"}, .http_hosts = Texts{"none"}, .health = "none"}));
   EXPECT_EQ(s.ports.size(), 1u);
   EXPECT_EQ(s.ports[0].published, 0u);

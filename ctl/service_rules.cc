@@ -23,7 +23,8 @@ Result<void> give_vips(Service& service, const Network& network, const std::vect
       taken.insert(taken.end(), other.vips.begin(), other.vips.end());
   auto vips = plan_vips(network, service.name, taken);
   if (!vips)
-    return fail("service " + service.name + ": " + vips.error().message + "; use --endpoint-mode dnsrr or a larger network");
+    return fail("service " + service.name + ": " + vips.error().message +
+                "; use --endpoint-mode dnsrr or a larger network");
   service.vips = std::move(*vips);
   return {};
 }

@@ -37,8 +37,8 @@ TEST(ServiceRules, AVipBelongsToThePoolAndToOneServiceOfTheNetwork) {
 }
 
 TEST(ServiceRules, AVipOutsideThePoolIsRefused) {
-  for (const char* vip : {"10.32.0.1", "10.32.254.255", "1.1.1.1", "127.0.0.1", "169.254.169.254", "fd32::1", "fd33::ffff:1",
-                          "10.32.255.255"})
+  for (const char* vip : {"10.32.0.1", "10.32.254.255", "1.1.1.1", "127.0.0.1", "169.254.169.254", "fd32::1",
+                          "fd33::ffff:1", "10.32.255.255"})
     EXPECT_FALSE(check_vips(service("web", {vip}), appnet(), {})) << vip;
   Network v4 = appnet();
   v4.subnets.resize(1);

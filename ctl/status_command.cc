@@ -15,9 +15,9 @@ namespace fairlead::ctl {
 namespace {
 
 struct DaemonState {
-  std::string name;     // as its socket: agent, dns, lb
-  std::string state;    // running, not running, or why it did not answer
-  Json status;          // what it says about itself
+  std::string name;   // as its socket: agent, dns, lb
+  std::string state;  // running, not running, or why it did not answer
+  Json status;        // what it says about itself
 };
 
 DaemonState ask(Context& context, const std::string& name) {

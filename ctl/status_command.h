@@ -5,7 +5,8 @@
 
 namespace fairlead::ctl {
 
-// Bad documents and what daemons say they cannot do are part of the answer, not warnings. It succeeds whatever it finds; scripts read --json.
+// Bad documents and what daemons say they cannot do are part of the answer, not warnings. It succeeds whatever it
+// finds; scripts read --json.
 Output status(Context& context);
 
 }  // namespace fairlead::ctl

@@ -19,7 +19,8 @@ FlowTuple read_tuple(const Attributes& tuple, int family) {
   FlowTuple t;
   Attributes ip = tuple.nested(CTA_TUPLE_IP), proto = tuple.nested(CTA_TUPLE_PROTO);
   bool v4 = family == AF_INET;
-  auto source = ip.bytes(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC), destination = ip.bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
+  auto source = ip.bytes(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC),
+       destination = ip.bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
   size_t size = v4 ? 4 : 16;
   if (source.size() == size) t.source = Address::from_bytes(family, source.data());
   if (destination.size() == size) t.destination = Address::from_bytes(family, destination.data());

@@ -95,18 +95,21 @@ Message Ipvs::request(uint8_t command, std::string what) const {
 
 Result<std::vector<IpvsService>> Ipvs::services() {
   std::vector<IpvsService> list;
-  FL_CHECK(socket_->dump(request(IPVS_CMD_GET_SERVICE, "list IPVS services"), [&](const nlmsghdr& message) {
-    Attributes a = Attributes(message, sizeof(genlmsghdr)).nested(IPVS_CMD_ATTR_SERVICE);
-    if (a.has(IPVS_SVC_ATTR_FWMARK)) return;
-    IpvsService s;
-    s.address = read_address(a, IPVS_SVC_ATTR_ADDR, a.u16(IPVS_SVC_ATTR_AF));
-    s.protocol = static_cast<uint8_t>(a.u16(IPVS_SVC_ATTR_PROTOCOL));
-    s.port = ntohs(a.u16(IPVS_SVC_ATTR_PORT));
-    s.scheduler = a.text(IPVS_SVC_ATTR_SCHED_NAME);
-    s.flags = a.u32(IPVS_SVC_ATTR_FLAGS) & (kIpvsPersistent | kIpvsFallback);
-    s.timeout_seconds = s.flags & kIpvsPersistent ? a.u32(IPVS_SVC_ATTR_TIMEOUT) : 0;
-    if (s.address) list.push_back(std::move(s));
-  }, [&] { list.clear(); }));
+  FL_CHECK(socket_->dump(
+      request(IPVS_CMD_GET_SERVICE, "list IPVS services"),
+      [&](const nlmsghdr& message) {
+        Attributes a = Attributes(message, sizeof(genlmsghdr)).nested(IPVS_CMD_ATTR_SERVICE);
+        if (a.has(IPVS_SVC_ATTR_FWMARK)) return;
+        IpvsService s;
+        s.address = read_address(a, IPVS_SVC_ATTR_ADDR, a.u16(IPVS_SVC_ATTR_AF));
+        s.protocol = static_cast<uint8_t>(a.u16(IPVS_SVC_ATTR_PROTOCOL));
+        s.port = ntohs(a.u16(IPVS_SVC_ATTR_PORT));
+        s.scheduler = a.text(IPVS_SVC_ATTR_SCHED_NAME);
+        s.flags = a.u32(IPVS_SVC_ATTR_FLAGS) & (kIpvsPersistent | kIpvsFallback);
+        s.timeout_seconds = s.flags & kIpvsPersistent ? a.u32(IPVS_SVC_ATTR_TIMEOUT) : 0;
+        if (s.address) list.push_back(std::move(s));
+      },
+      [&] { list.clear(); }));
   return list;
 }
 
@@ -114,16 +117,20 @@ Result<std::vector<IpvsDestination>> Ipvs::destinations(const IpvsService& servi
   std::vector<IpvsDestination> list;
   Message m = request(IPVS_CMD_GET_DEST, "list IPVS destinations of " + service.to_string());
   put_key(m, service);
-  FL_CHECK(socket_->dump(std::move(m), [&](const nlmsghdr& message) {
-    Attributes a = Attributes(message, sizeof(genlmsghdr)).nested(IPVS_CMD_ATTR_DEST);
-    IpvsDestination d;
-    d.address = read_address(a, IPVS_DEST_ATTR_ADDR, a.u16(IPVS_DEST_ATTR_ADDR_FAMILY, static_cast<uint16_t>(service.address.family())));
-    d.port = ntohs(a.u16(IPVS_DEST_ATTR_PORT));
-    d.weight = a.u32(IPVS_DEST_ATTR_WEIGHT);
-    d.active = a.u32(IPVS_DEST_ATTR_ACTIVE_CONNS);
-    d.inactive = a.u32(IPVS_DEST_ATTR_INACT_CONNS);
-    if (d.address) list.push_back(d);
-  }, [&] { list.clear(); }));
+  FL_CHECK(socket_->dump(
+      std::move(m),
+      [&](const nlmsghdr& message) {
+        Attributes a = Attributes(message, sizeof(genlmsghdr)).nested(IPVS_CMD_ATTR_DEST);
+        IpvsDestination d;
+        d.address = read_address(a, IPVS_DEST_ATTR_ADDR,
+                                 a.u16(IPVS_DEST_ATTR_ADDR_FAMILY, static_cast<uint16_t>(service.address.family())));
+        d.port = ntohs(a.u16(IPVS_DEST_ATTR_PORT));
+        d.weight = a.u32(IPVS_DEST_ATTR_WEIGHT);
+        d.active = a.u32(IPVS_DEST_ATTR_ACTIVE_CONNS);
+        d.inactive = a.u32(IPVS_DEST_ATTR_INACT_CONNS);
+        if (d.address) list.push_back(d);
+      },
+      [&] { list.clear(); }));
   return list;
 }
 
@@ -149,13 +156,15 @@ Message Ipvs::add(const IpvsService& s, const IpvsDestination& d) const {
   return m;
 }
 Message Ipvs::set(const IpvsService& s, const IpvsDestination& d) const {
-  Message m = request(IPVS_CMD_SET_DEST, "change " + port_text(d.address, d.port) + " of IPVS service " + s.to_string());
+  Message m =
+      request(IPVS_CMD_SET_DEST, "change " + port_text(d.address, d.port) + " of IPVS service " + s.to_string());
   put_key(m, s);
   put_destination(m, d, true);
   return m;
 }
 Message Ipvs::remove(const IpvsService& s, const IpvsDestination& d) const {
-  Message m = request(IPVS_CMD_DEL_DEST, "delete " + port_text(d.address, d.port) + " from IPVS service " + s.to_string());
+  Message m =
+      request(IPVS_CMD_DEL_DEST, "delete " + port_text(d.address, d.port) + " from IPVS service " + s.to_string());
   put_key(m, s);
   put_destination(m, d, false);
   return m;

@@ -120,7 +120,8 @@ Result<void> NetlinkSocket::send(const Batch& batch, uint32_t first_sequence) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   for (;;) {
-    ssize_t n = ::sendto(fd_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
+    ssize_t n =
+        ::sendto(fd_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
     if (n >= 0) return {};
     if (errno != EINTR) return fail_errno("send to", "netlink");
   }
@@ -137,7 +138,8 @@ Result<bool> read_answers(int fd, int flags, const std::function<bool(const nlms
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) return false;
   if (n < 0) return fail_errno("read from", "netlink");
-  if (static_cast<size_t>(n) > buffer.size()) return fail("read from netlink: an answer of " + std::to_string(n) + " bytes");
+  if (static_cast<size_t>(n) > buffer.size())
+    return fail("read from netlink: an answer of " + std::to_string(n) + " bytes");
   int rest = static_cast<int>(n);
   for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(header, static_cast<unsigned>(rest));
        header = NLMSG_NEXT(header, rest))
@@ -155,20 +157,21 @@ Result<std::vector<int>> NetlinkSocket::run_each(Batch batch, std::vector<std::s
   for (size_t begin = 0; begin < batch.size(); begin += kWindow) {
     size_t end = std::min(begin + kWindow, batch.size());
     Batch part;
-    std::move(batch.begin() + static_cast<long>(begin), batch.begin() + static_cast<long>(end), std::back_inserter(part));
+    std::move(batch.begin() + static_cast<long>(begin), batch.begin() + static_cast<long>(end),
+              std::back_inserter(part));
     uint32_t first = sequence_;
     sequence_ += static_cast<uint32_t>(part.size());
     FL_CHECK(send(part, first));
     for (bool open = true; open;) {
       FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
-        uint32_t index = header.nlmsg_seq - first;
-        if (header.nlmsg_type != NLMSG_ERROR || index >= part.size()) return true;
-        int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
-        results[begin + index] = sys;
-        if (texts && sys) (*texts)[begin + index] = error_text(part[index].what(), sys, extended_text(header));
-        if (index + 1 == part.size()) open = false;
-        return true;
-      }));
+               uint32_t index = header.nlmsg_seq - first;
+               if (header.nlmsg_type != NLMSG_ERROR || index >= part.size()) return true;
+               int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
+               results[begin + index] = sys;
+               if (texts && sys) (*texts)[begin + index] = error_text(part[index].what(), sys, extended_text(header));
+               if (index + 1 == part.size()) open = false;
+               return true;
+             }));
       (void)more;
     }
     std::move(part.begin(), part.end(), batch.begin() + static_cast<long>(begin));
@@ -200,19 +203,19 @@ Result<void> NetlinkSocket::dump(Message request, const std::function<void(const
     std::optional<Error> error;
     while (!done) {
       FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
-        if (header.nlmsg_seq != sequence) return true;
-        if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
-        if (header.nlmsg_type == NLMSG_DONE) {
-          done = true;
-        } else if (header.nlmsg_type == NLMSG_ERROR) {
-          int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
-          done = true;
-          if (sys) error = Error{error_text(what, sys, extended_text(header)), sys};
-        } else {
-          each(header);
-        }
-        return true;
-      }));
+               if (header.nlmsg_seq != sequence) return true;
+               if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+               if (header.nlmsg_type == NLMSG_DONE) {
+                 done = true;
+               } else if (header.nlmsg_type == NLMSG_ERROR) {
+                 int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
+                 done = true;
+                 if (sys) error = Error{error_text(what, sys, extended_text(header)), sys};
+               } else {
+                 each(header);
+               }
+               return true;
+             }));
       (void)more;
     }
     if (error) return fail(*error);
@@ -230,16 +233,16 @@ Result<void> NetlinkSocket::query(Message request, const std::function<void(cons
   std::optional<Error> error;
   for (bool done = false; !done;) {
     FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
-      if (header.nlmsg_seq != sequence) return true;
-      if (header.nlmsg_type != NLMSG_ERROR) {
-        each(header);
-        return true;
-      }
-      int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
-      if (sys) error = Error{error_text(what, sys, extended_text(header)), sys};
-      done = true;
-      return true;
-    }));
+             if (header.nlmsg_seq != sequence) return true;
+             if (header.nlmsg_type != NLMSG_ERROR) {
+               each(header);
+               return true;
+             }
+             int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
+             if (sys) error = Error{error_text(what, sys, extended_text(header)), sys};
+             done = true;
+             return true;
+           }));
     (void)more;
   }
   if (error) return fail(*error);
@@ -255,9 +258,9 @@ Result<void> NetlinkSocket::join(unsigned group) {
 Result<void> NetlinkSocket::receive(const std::function<void(const nlmsghdr&)>& each) {
   for (;;) {
     FL_TRY(bool more, read_answers(fd_.get(), MSG_DONTWAIT, [&](const nlmsghdr& header) {
-      each(header);
-      return true;
-    }));
+             each(header);
+             return true;
+           }));
     if (!more) return {};
   }
 }

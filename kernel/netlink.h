@@ -33,7 +33,9 @@ class Message {
   ~Message();
 
   template <class T>
-  Message& header(const T& value) { return append(&value, sizeof value); }
+  Message& header(const T& value) {
+    return append(&value, sizeof value);
+  }
   Message& append(const void* data, size_t size);
   Message& put(uint16_t type, const void* data, size_t size);
   Message& put_string(uint16_t type, std::string_view text);  // with its NUL
@@ -69,8 +71,8 @@ class NetlinkSocket {
   Result<std::vector<int>> run_each(Batch batch, std::vector<std::string>* texts = nullptr);
   // A dump (NLM_F_DUMP is added). Interrupted dumps (NLM_F_DUMP_INTR) are repeated, at most five times; `each` may
   // then see entries again, after begin() was called again.
-  Result<void> dump(Message request, const std::function<void(const nlmsghdr&)>& each,
-                    const std::function<void()>& begin = [] {});
+  Result<void> dump(
+      Message request, const std::function<void(const nlmsghdr&)>& each, const std::function<void()>& begin = [] {});
   // One request with one answer (e.g. RTM_GETLINK by name, CTRL_CMD_GETFAMILY).
   Result<void> query(Message request, const std::function<void(const nlmsghdr&)>& each);
   // Joins a multicast group; events are then read with receive().

@@ -27,7 +27,8 @@ Result<Fd> open_netns(const std::string& path) {
 Result<Fd> own_netns() { return open_netns("/proc/thread-self/ns/net"); }
 
 Result<bool> same_netns(int a, int b) {
-  struct stat x {}, y {};
+  struct stat x {
+  }, y{};
   if (::fstat(a, &x) != 0 || ::fstat(b, &y) != 0) return fail_errno("stat", "network namespace");
   return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }

@@ -38,49 +38,69 @@ class Reader {
   Result<void> chains() {
     uint64_t before = state_.digest;
     // The kernel does not filter chains by table.
-    return socket_.dump(request(NFT_MSG_GETCHAIN, "", "list chains"), [&](const nlmsghdr& message) {
-      Attributes a(message, sizeof(nfgenmsg));
-      if (a.text(NFTA_CHAIN_TABLE) != table_) return;
-      state_.chains.push_back(a.text(NFTA_CHAIN_NAME));
-      // A sum: the order of chains is the kernel's business.
-      state_.digest += digest_of(a, {NFTA_CHAIN_NAME, NFTA_CHAIN_HANDLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE});
-    }, [&] { state_.chains.clear(); state_.digest = before; });
+    return socket_.dump(
+        request(NFT_MSG_GETCHAIN, "", "list chains"),
+        [&](const nlmsghdr& message) {
+          Attributes a(message, sizeof(nfgenmsg));
+          if (a.text(NFTA_CHAIN_TABLE) != table_) return;
+          state_.chains.push_back(a.text(NFTA_CHAIN_NAME));
+          // A sum: the order of chains is the kernel's business.
+          state_.digest +=
+              digest_of(a, {NFTA_CHAIN_NAME, NFTA_CHAIN_HANDLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE});
+        },
+        [&] {
+          state_.chains.clear();
+          state_.digest = before;
+        });
   }
 
   Result<void> rules() {
     uint64_t before = state_.digest;
-    return socket_.dump(request(NFT_MSG_GETRULE, table_, "list rules"), [&](const nlmsghdr& message) {
-      Attributes a(message, sizeof(nfgenmsg));
-      if (a.text(NFTA_RULE_TABLE) != table_) return;
-      state_.digest += digest_of(a, {NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_POSITION, NFTA_RULE_EXPRESSIONS});
-    }, [&] { state_.digest = before; });
+    return socket_.dump(
+        request(NFT_MSG_GETRULE, table_, "list rules"),
+        [&](const nlmsghdr& message) {
+          Attributes a(message, sizeof(nfgenmsg));
+          if (a.text(NFTA_RULE_TABLE) != table_) return;
+          state_.digest += digest_of(a, {NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_POSITION, NFTA_RULE_EXPRESSIONS});
+        },
+        [&] { state_.digest = before; });
   }
 
   Result<void> sets() {
     uint64_t before = state_.digest;
-    return socket_.dump(request(NFT_MSG_GETSET, table_, "list sets"), [&](const nlmsghdr& message) {
-      Attributes a(message, sizeof(nfgenmsg));
-      const uint32_t flags = ntohl(a.u32(NFTA_SET_FLAGS));
-      if (a.text(NFTA_SET_TABLE) != table_ || (flags & NFT_SET_ANONYMOUS)) return;
-      (flags & NFT_SET_MAP ? state_.maps : state_.sets).push_back(a.text(NFTA_SET_NAME));
-      state_.digest += digest_of(a, {NFTA_SET_NAME, NFTA_SET_HANDLE, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN});
-    }, [&] {
-      state_.sets.clear();
-      state_.maps.clear();
-      state_.digest = before;
-    });
+    return socket_.dump(
+        request(NFT_MSG_GETSET, table_, "list sets"),
+        [&](const nlmsghdr& message) {
+          Attributes a(message, sizeof(nfgenmsg));
+          const uint32_t flags = ntohl(a.u32(NFTA_SET_FLAGS));
+          if (a.text(NFTA_SET_TABLE) != table_ || (flags & NFT_SET_ANONYMOUS)) return;
+          (flags & NFT_SET_MAP ? state_.maps : state_.sets).push_back(a.text(NFTA_SET_NAME));
+          state_.digest +=
+              digest_of(a, {NFTA_SET_NAME, NFTA_SET_HANDLE, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN});
+        },
+        [&] {
+          state_.sets.clear();
+          state_.maps.clear();
+          state_.digest = before;
+        });
   }
 
   Result<void> elements(const std::string& set) {
     uint64_t before = state_.digest;
     Message m = request(NFT_MSG_GETSETELEM, table_, "list elements of " + set);
     m.put_string(NFTA_SET_ELEM_LIST_SET, set);
-    return socket_.dump(std::move(m), [&](const nlmsghdr& message) {
-      Attributes(message, sizeof(nfgenmsg)).nested(NFTA_SET_ELEM_LIST_ELEMENTS).each([&](uint16_t, std::string_view one) {
-        Attributes element(one.data(), one.size());
-        state_.digest += digest_of(element, {NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_FLAGS}) ^ mix(kSeed, set);
-      });
-    }, [&] { state_.digest = before; });
+    return socket_.dump(
+        std::move(m),
+        [&](const nlmsghdr& message) {
+          Attributes(message, sizeof(nfgenmsg))
+              .nested(NFTA_SET_ELEM_LIST_ELEMENTS)
+              .each([&](uint16_t, std::string_view one) {
+                Attributes element(one.data(), one.size());
+                state_.digest +=
+                    digest_of(element, {NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_FLAGS}) ^ mix(kSeed, set);
+              });
+        },
+        [&] { state_.digest = before; });
   }
 
   NftTableState take() { return std::move(state_); }

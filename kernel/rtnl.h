@@ -16,8 +16,8 @@ namespace fairlead::kernel {
 
 struct VethSpec {
   std::string name, peer_name;
-  // Chosen by the caller so that one batch can make the link and use it (a random 24-bit number; on EEXIST choose again).
-  // 0: the kernel chooses.
+  // Chosen by the caller so that one batch can make the link and use it (a random 24-bit number; on EEXIST choose
+  // again). 0: the kernel chooses.
   uint32_t index = 0, peer_index = 0;
   std::optional<Mac> mac, peer_mac;
   uint32_t mtu = 0;
@@ -35,7 +35,7 @@ struct LinkChange {
   std::optional<Mac> mac;
   uint32_t mtu = 0;
   std::string new_name;
-  int netns = -1;  // move there
+  int netns = -1;              // move there
   bool no_link_local = false;  // no automatic fe80:: (IN6_ADDR_GEN_MODE_NONE); in a request before the one with up
 };
 Message set_link(const LinkChange& change);
@@ -46,22 +46,22 @@ Message set_address(uint32_t index, const Prefix& prefix);  // NODAD for IPv6; s
 Message delete_address(uint32_t index, const Prefix& prefix);
 
 struct Route {
-  Prefix destination;               // 0.0.0.0/0 for a default route
+  Prefix destination;  // 0.0.0.0/0 for a default route
   std::optional<Address> gateway;
-  uint32_t index = 0;               // output interface, 0: none
+  uint32_t index = 0;  // output interface, 0: none
   bool onlink = false;
-  uint8_t type = 1;                 // RTN_UNICAST, RTN_LOCAL (2), RTN_UNREACHABLE (7)
-  uint32_t table = 254;             // RT_TABLE_MAIN; RT_TABLE_LOCAL (255)
+  uint8_t type = 1;      // RTN_UNICAST, RTN_LOCAL (2), RTN_UNREACHABLE (7)
+  uint32_t table = 254;  // RT_TABLE_MAIN; RT_TABLE_LOCAL (255)
   uint32_t metric = 0;
-  std::optional<Address> source;    // preferred source
+  std::optional<Address> source;  // preferred source
   uint32_t mtu = 0, advmss = 0;
-  uint8_t protocol = 57;            // rt_protos: ours, so that a reconciler knows its own
+  uint8_t protocol = 57;  // rt_protos: ours, so that a reconciler knows its own
   std::optional<uint8_t> scope;
   friend bool operator==(const Route&, const Route&) = default;
 };
 inline constexpr uint8_t kRouteProtocol = 57;
-Message set_route(const Route& route);  // replace
-Message add_route(const Route& route);  // EEXIST when there is one of the same destination and metric
+Message set_route(const Route& route);     // replace
+Message add_route(const Route& route);     // EEXIST when there is one of the same destination and metric
 Message delete_route(const Route& route);  // ESRCH, ENOENT, ENODEV tolerated
 
 Message set_neighbour(uint32_t index, const Address& address, const Mac& mac);  // permanent, replace

@@ -45,7 +45,8 @@ Result<void> HostControl::drop_stale_flows(const HostPlan& before) {
 }
 
 Result<void> HostControl::apply(const HostPlan& plan) {
-  FL_CHECK(table_.apply(nft_host_table(plan)));
+  // A host that publishes nothing is left without a trace of ours.
+  FL_CHECK(plan.ports.empty() ? table_.remove() : table_.apply(nft_host_table(plan)));
   HostPlan before = std::move(plan_);
   plan_ = plan;
   FL_CHECK(sync_loopback());

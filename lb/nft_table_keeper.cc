@@ -39,6 +39,7 @@ Result<void> NftTableKeeper::write(const NftTable& wanted) {
 
 Result<void> NftTableKeeper::apply(NftTable wanted, const std::function<Result<void>()>& written) {
   if (applied_ && *applied_ == wanted) return written();
+  removed_ = false;
   for (int attempt = 0; attempt < kTries; attempt++) {
     FL_TRY(uint32_t before, session_.generation());
     if (auto done = write(wanted); !done) {
@@ -57,7 +58,17 @@ Result<void> NftTableKeeper::apply(NftTable wanted, const std::function<Result<v
   return {};
 }
 
+Result<void> NftTableKeeper::remove() {
+  if (removed_) return {};
+  applied_.reset();
+  FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, {}));
+  if (state.exists) FL_CHECK(session_.run(std::string("delete table inet ") + overlay::kLbTable));
+  removed_ = true;
+  return {};
+}
+
 Result<bool> NftTableKeeper::drifted() {
+  if (removed_) return false;
   if (!applied_) return true;
   FL_TRY(uint32_t now, session_.generation());
   if (now == generation_) return false;

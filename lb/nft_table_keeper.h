@@ -20,7 +20,8 @@ class NftTableKeeper {
   // written: called when the new rules are in force, before the table is read back.
   Result<void> apply(
       NftTable wanted, const std::function<Result<void>()>& written = [] { return Result<void>(); });
-  Result<bool> drifted();  // since the last apply()
+  Result<void> remove();   // the whole table, if it is there
+  Result<bool> drifted();  // since the last apply(); never after remove()
 
  private:
   NftTableKeeper(kernel::NftSession session, kernel::NetlinkSocket socket)
@@ -30,6 +31,7 @@ class NftTableKeeper {
   kernel::NftSession session_;
   kernel::NetlinkSocket socket_;
   std::optional<NftTable> applied_;  // none: contents unknown
+  bool removed_ = false;
   uint32_t generation_ = 0;
   uint64_t digest_ = 0;
 };

@@ -220,7 +220,8 @@ Result<Answers> run_container_side(const Attachment& a, NetlinkSocket& inside, i
 }
 
 // A default route that another network has already is replaced by routes to our subnets.
-Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket& inside, int container, uint32_t index) {
+Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket& inside, int container,
+                                              uint32_t index) {
   FL_TRY(auto answers, run_container_side(a, inside, container, index));
   const auto& [results, texts] = answers;
   size_t first_route = results.size() - a.routes.size();

@@ -31,7 +31,7 @@ struct Attachment {
   std::vector<Address> addresses;
   std::vector<Address> gateways;  // one per family of the addresses
   std::vector<ContainerRoute> routes;
-  std::vector<Prefix> subnets;    // of the network; see attach()
+  std::vector<Prefix> subnets;  // of the network; see attach()
 };
 
 // The routes a container has on this network: default routes through the gateways, on an internal network only the

@@ -12,14 +12,14 @@ namespace fairlead::overlay {
 
 // The anycast gateway's MAC, the same on every node.
 inline constexpr std::array<uint8_t, 6> kGatewayMac{0x02, 0x57, 0xff, 0xff, 0xff, 0x01};
-inline constexpr const char* kRouterUplink = "ul";       // in the router
-inline constexpr const char* kRouterTable = "fairlead";  // nft table inet fairlead in the router, by the agent
+inline constexpr const char* kRouterUplink = "ul";          // in the router
+inline constexpr const char* kRouterTable = "fairlead";     // nft table inet fairlead in the router, by the agent
 inline constexpr const char* kHostTable = "fairlead_host";  // nft table on the host, by the agent
 inline constexpr const char* kLbTable = "fairlead_lb";      // nft tables on the host and in routers, by fairlead-lb
 inline constexpr const char* kDomain = "fairlead.internal";
 
-std::string router_netns_name(uint32_t vni);   // "fl-1001"
-std::string uplink_name(uint32_t vni);         // "ul1001"
+std::string router_netns_name(uint32_t vni);  // "fl-1001"
+std::string uplink_name(uint32_t vni);        // "ul1001"
 // The host end of a container's veth, in the router: 'c' and 14 hex digits of a hash; stable, unique per attachment.
 std::string host_ifname(std::string_view network, std::string_view container, std::string_view ifname);
 // Fills netns, uplink and the uplink addresses of a router from its network and its index on this node.

@@ -34,7 +34,13 @@ Result<std::vector<Prefix>> plan_subnets(uint32_t vni, const std::vector<Prefix>
   }
   if (plan.empty()) return fail("no /20 of 10.64.0.0/10 is free; name a subnet");
   if (!ipv6) return plan;
-  const uint8_t bytes[16] = {0xfd, 0xfa, 0x1e, 0xad, 0, static_cast<uint8_t>(vni >> 16), static_cast<uint8_t>(vni >> 8),
+  const uint8_t bytes[16] = {0xfd,
+                             0xfa,
+                             0x1e,
+                             0xad,
+                             0,
+                             static_cast<uint8_t>(vni >> 16),
+                             static_cast<uint8_t>(vni >> 8),
                              static_cast<uint8_t>(vni)};
   Prefix candidate{Address::from_bytes(AF_INET6, bytes), 64};
   if (overlaps_any(candidate, taken)) return fail(candidate.to_string() + " is not free; name a subnet");
@@ -53,7 +59,8 @@ Result<std::vector<Address>> plan_vips(const Network& network, const std::string
     }
   }
   if (pools.empty())
-    return fail("network " + network.name + " has no room for VIPs (an IPv4 subnet needs a /26, an IPv6 subnet a /122)");
+    return fail("network " + network.name +
+                " has no room for VIPs (an IPv4 subnet needs a /26, an IPv6 subnet a /122)");
 
   auto is_taken = [&](const Address& a) { return std::find(taken.begin(), taken.end(), a) != taken.end(); };
   for (uint64_t i = 0; i < places; i++) {

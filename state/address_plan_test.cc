@@ -33,7 +33,8 @@ TEST(PlanSubnets, GivesTheFirstFreeAndTheOneOfTheVni) {
 }
 
 TEST(PlanSubnets, GoesAroundWhatIsTakenWhateverItsSize) {
-  EXPECT_EQ(texts(*plan_subnets(1, {prefix("10.64.0.0/20"), prefix("10.64.31.255/32")}, false)), (Texts{"10.64.32.0/20"}));
+  EXPECT_EQ(texts(*plan_subnets(1, {prefix("10.64.0.0/20"), prefix("10.64.31.255/32")}, false)),
+            (Texts{"10.64.32.0/20"}));
   EXPECT_EQ(texts(*plan_subnets(1, {prefix("10.64.0.0/12")}, false)), (Texts{"10.80.0.0/20"}));
 }
 

@@ -65,8 +65,10 @@ Result<Endpoint> decode_endpoint(const Json& json, const std::string& source) {
   r.optional("mac", mac);
   if (!mac.empty()) {
     auto parsed = Mac::parse(mac);
-    if (parsed) e.mac = *parsed;
-    else r.problem("mac", parsed.error().message);
+    if (parsed)
+      e.mac = *parsed;
+    else
+      r.problem("mac", parsed.error().message);
   }
   r.optional("hostIfname", e.host_ifname);
   if (!e.host_ifname.empty() && !is_interface_name(e.host_ifname)) r.problem("hostIfname", "not an interface name");

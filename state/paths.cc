@@ -40,4 +40,8 @@ std::string attachment_key(std::string_view container, std::string_view ifname) 
          "-" + std::string(ifname);
 }
 
+std::string attachment_lock_key(std::string_view network, std::string_view container, std::string_view ifname) {
+  return std::string(network) + "/" + std::string(container) + "@" + std::string(ifname);
+}
+
 }  // namespace fairlead

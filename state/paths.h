@@ -29,6 +29,8 @@ struct Paths {
   std::string health(std::string_view network, std::string_view service) const {
     return health() + "/" + std::string(network) + "/" + std::string(service) + ".json";
   }
+  // lock_key() on it with attachment_lock_key(): whoever makes or removes an attachment.
+  std::string attachments_lock() const { return run + "/attachments.lock"; }
   std::string leases(std::string_view network) const { return run + "/leases/" + std::string(network); }
   // What fairlead-agent realised for a network on this node.
   std::string routers() const { return run + "/routers"; }
@@ -39,5 +41,6 @@ struct Paths {
 // The file name (without ".json") of an attachment: CONTAINER-IFNAME, the container id replaced by a hash
 // when the name would be longer than a file name may be (container ids have no upper limit in the CNI spec).
 std::string attachment_key(std::string_view container, std::string_view ifname);
+std::string attachment_lock_key(std::string_view network, std::string_view container, std::string_view ifname);
 
 }  // namespace fairlead

@@ -22,17 +22,17 @@ inline constexpr uint32_t kMinVni = 1, kMaxVni = 0xffffff;
 struct Network {
   std::string name;
   uint32_t vni = 0;
-  std::vector<Prefix> subnets;        // at most one per family, without host bits
-  std::string encryption = "none";    // none ipsec wireguard
+  std::vector<Prefix> subnets;      // at most one per family, without host bits
+  std::string encryption = "none";  // none ipsec wireguard
   bool internal = false;
-  uint32_t mtu = 0;                   // 0: computed from the underlay
-  bool forward_single_labels = true;  // DNS-099: unknown one-label names go to the host's resolvers
+  uint32_t mtu = 0;                      // 0: computed from the underlay
+  bool forward_single_labels = true;     // DNS-099: unknown one-label names go to the host's resolvers
   std::vector<std::string> dns_servers;  // instead of the host's resolvers; empty: the host's
   std::string extra;
 
-  const Prefix* subnet(int family) const;                   // nullptr when the network lacks the family
-  std::optional<Address> gateway(int family) const;         // the subnet's first address
-  std::optional<Prefix> vip_pool(int family) const;         // at the end of the subnet; see overlay-independent rules
+  const Prefix* subnet(int family) const;            // nullptr when the network lacks the family
+  std::optional<Address> gateway(int family) const;  // the subnet's first address
+  std::optional<Prefix> vip_pool(int family) const;  // at the end of the subnet; see overlay-independent rules
 };
 Result<Network> decode_network(const Json& json, const std::string& source);
 std::string encode(const Network& network);
@@ -41,12 +41,12 @@ std::string encode(const Network& network);
 std::optional<Prefix> vip_pool_of(const Prefix& subnet);
 
 struct ServicePort {
-  std::string protocol = "tcp";  // tcp udp sctp
-  uint32_t port = 0;             // on the VIP
-  uint32_t target = 0;           // on the container; JSON "targetPort"
-  uint32_t published = 0;        // on every node; 0: not published
+  std::string protocol = "tcp";          // tcp udp sctp
+  uint32_t port = 0;                     // on the VIP
+  uint32_t target = 0;                   // on the container; JSON "targetPort"
+  uint32_t published = 0;                // on every node; 0: not published
   std::string publish_mode = "ingress";  // ingress host
-  std::string name;              // of the SRV record _NAME._PROTOCOL.SERVICE beside the number (RFC 6335); empty: none
+  std::string name;  // of the SRV record _NAME._PROTOCOL.SERVICE beside the number (RFC 6335); empty: none
 };
 
 struct HealthCheck {
@@ -64,10 +64,10 @@ struct HealthCheck {
 struct Service {
   std::string network;
   std::string name;
-  std::vector<Address> vips;            // empty with endpointMode dnsrr; at most one per family
-  std::string endpoint_mode = "vip";    // vip dnsrr
+  std::vector<Address> vips;          // empty with endpointMode dnsrr; at most one per family
+  std::string endpoint_mode = "vip";  // vip dnsrr
   std::vector<ServicePort> ports;
-  std::string scheduler = "rr";         // rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh
+  std::string scheduler = "rr";  // rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh
   uint32_t affinity_seconds = 0;
   std::optional<HealthCheck> health;
   std::vector<std::string> http_hosts;  // JSON "http":[{"host":"web.example.com"}]
@@ -91,24 +91,24 @@ struct Endpoint {
   std::string network;
   std::string container;
   std::string ifname;
-  std::string netns;                  // path as the runtime gave it
+  std::string netns;  // path as the runtime gave it
   std::string node;
-  std::vector<Address> addresses;     // at most one per family
+  std::vector<Address> addresses;  // at most one per family
   Mac mac;
-  std::string host_ifname;            // the veth end in the router
+  std::string host_ifname;  // the veth end in the router
   uint32_t mtu = 0;
   std::vector<std::string> names;     // DNS names of this container
   std::vector<std::string> aliases;   // shared names
   std::vector<std::string> services;  // services of this network it backs
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<PortMapping> port_mappings;
-  std::string ipam;                   // type of the IPAM plugin that owns the addresses
-  std::string state = "ready";        // starting ready stopping
+  std::string ipam;             // type of the IPAM plugin that owns the addresses
+  std::string state = "ready";  // starting ready stopping
   std::string extra;
 
   std::optional<Address> address(int family) const;
-  std::string key() const;            // attachment_key(container, ifname)
-  uint32_t weight() const;            // label fairlead.weight, else 1
+  std::string key() const;  // attachment_key(container, ifname)
+  uint32_t weight() const;  // label fairlead.weight, else 1
 };
 Result<Endpoint> decode_endpoint(const Json& json, const std::string& source);
 std::string encode(const Endpoint& endpoint);
@@ -127,11 +127,11 @@ std::string encode(const ServiceHealth& health);
 struct Router {
   std::string network;
   uint32_t vni = 0;
-  std::string netns;        // name under /run/netns: fl-<vni in hex>
-  uint32_t index = 0;       // unique per node; the uplink addresses come from it
-  std::string uplink;       // interface on the host; in the router it is "ul"
-  Address host4, router4;   // 169.254.64.0/18, a /31 per router
-  Address host6, router6;   // fd57:64::/32, a /112 per router
+  std::string netns;       // name under /run/netns: fl-<vni in hex>
+  uint32_t index = 0;      // unique per node; the uplink addresses come from it
+  std::string uplink;      // interface on the host; in the router it is "ul"
+  Address host4, router4;  // 169.254.64.0/18, a /31 per router
+  Address host6, router6;  // fd57:64::/32, a /112 per router
   uint32_t mtu = 0;
   std::string extra;
 };

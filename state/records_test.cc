@@ -1,8 +1,8 @@
 #include "state/records.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <sys/socket.h>
+#include <nlohmann/json.hpp>
 
 #include "state/paths.h"
 
@@ -81,7 +81,8 @@ TEST(ServiceRecord, RefusesHostileValues) {
 }
 
 TEST(EndpointRecord, RoundTripsAndRefusesHostileValues) {
-  Json json = Json::parse(R"({"apiVersion":1,"network":"appnet","container":"3f9c","ifname":"eth0","netns":"/run/netns/x",
+  Json json =
+      Json::parse(R"({"apiVersion":1,"network":"appnet","container":"3f9c","ifname":"eth0","netns":"/run/netns/x",
    "node":"n1","addresses":["10.32.0.5","fd32::5"],"mac":"02:00:00:00:00:05","names":["web-1"],"aliases":["www"],
    "services":["web"],"labels":{"fairlead.weight":"3"},"state":"ready","hostIfname":"c1","mtu":1450,"ipam":"fairlead-ipam",
    "portMappings":[{"protocol":"tcp","hostPort":8080,"containerPort":80}],"zone":"x"})");

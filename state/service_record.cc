@@ -85,7 +85,8 @@ Result<Service> decode_service(const Json& json, const std::string& source) {
   codec::read_addresses(r, "vips", s.vips);
   r.optional("endpointMode", s.endpoint_mode);
   codec::one_of(r, "endpointMode", s.endpoint_mode, {"vip", "dnsrr"});
-  r.each("ports", [&](ObjectReader& item) { read_port(item, s.ports); }, kMaxPorts);
+  r.each(
+      "ports", [&](ObjectReader& item) { read_port(item, s.ports); }, kMaxPorts);
   r.optional("scheduler", s.scheduler);
   codec::one_of(r, "scheduler", s.scheduler,
                 {"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"});

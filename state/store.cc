@@ -107,7 +107,8 @@ Result<std::optional<Service>> load_service(const Paths& paths, const std::strin
 Result<std::optional<Endpoint>> load_endpoint(const Paths& paths, const std::string& network,
                                               const std::string& container, const std::string& ifname) {
   FL_CHECK(check_object_name("network name", network));
-  if (!is_cni_id(container) || !is_interface_name(ifname)) return fail("not an attachment: " + container + " " + ifname);
+  if (!is_cni_id(container) || !is_interface_name(ifname))
+    return fail("not an attachment: " + container + " " + ifname);
   return load<Endpoint>(paths.endpoint(network, container, ifname), decode_endpoint);
 }
 

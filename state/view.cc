@@ -109,11 +109,21 @@ std::set<std::string> StateView::known(int kind, const std::string& network) con
       names.insert(it->first.second);
   };
   switch (kind) {
-    case kNetworks: flat(networks_); break;
-    case kServices: nested(services_); break;
-    case kEndpoints: nested(endpoints_); break;
-    case kHealth: nested(health_); break;
-    case kRouters: flat(routers_); break;
+    case kNetworks:
+      flat(networks_);
+      break;
+    case kServices:
+      nested(services_);
+      break;
+    case kEndpoints:
+      nested(endpoints_);
+      break;
+    case kHealth:
+      nested(health_);
+      break;
+    case kRouters:
+      flat(routers_);
+      break;
   }
   return names;
 }
@@ -137,14 +147,17 @@ void StateView::load_document(int kind, const std::string& network, const std::s
       return refresh_entry(networks_, changes.networks, problems_, path, name, decode_network,
                            [](const Network& n) { return n.name; });
     case kServices:
-      return refresh_entry(services_, changes.services, problems_, path, key, decode_service,
-                           [](const Service& s) { return ObjectKey{s.network, s.name}; });
+      return refresh_entry(services_, changes.services, problems_, path, key, decode_service, [](const Service& s) {
+        return ObjectKey{s.network, s.name};
+      });
     case kEndpoints:
-      return refresh_entry(endpoints_, changes.endpoints, problems_, path, key, decode_endpoint,
-                           [](const Endpoint& e) { return ObjectKey{e.network, e.key()}; });
+      return refresh_entry(endpoints_, changes.endpoints, problems_, path, key, decode_endpoint, [](const Endpoint& e) {
+        return ObjectKey{e.network, e.key()};
+      });
     case kHealth:
-      return refresh_entry(health_, changes.health, problems_, path, key, decode_health,
-                           [](const ServiceHealth& h) { return ObjectKey{h.network, h.service}; });
+      return refresh_entry(health_, changes.health, problems_, path, key, decode_health, [](const ServiceHealth& h) {
+        return ObjectKey{h.network, h.service};
+      });
     case kRouters:
       return refresh_entry(routers_, changes.routers, problems_, path, name, decode_router,
                            [](const Router& r) { return r.network; });
