@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 // A loopback server: accepts and answers as told, or only listens.
 class Server {
  public:
-  explicit Server(bool accepts) : accepts_(accepts) {
+  explicit Server(bool accepts) {
     listener_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -67,7 +67,6 @@ class Server {
       if (n > 0) (void)::send(client.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
     }
   }
-  bool accepts_;
   std::atomic<bool> end_{false};
   Fd listener_;
   uint16_t port_ = 0;
