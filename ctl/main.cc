@@ -101,7 +101,8 @@ void name_service(CLI::App* command, ServiceArguments& s) {
 
 void add_service_options(CLI::App* command, ServiceArguments& s) {
   name_service(command, s);
-  add_repeated(command, "--port", s.ports, "PORT[:TARGET][/tcp|udp|sctp]: port on the VIP, port of the containers");
+  add_repeated(command, "--port", s.ports,
+               "[NAME=]PORT[:TARGET][/tcp|udp|sctp]: name for SRV records, port on the VIP, port of the containers");
   add_repeated(command, "--publish", s.publications,
                "PUBLISHED:TARGET[/tcp|udp|sctp]: port on every node, port of the containers");
   command->add_option("--publish-mode", s.publish_mode, "ingress: every node, any task; host: only local tasks")

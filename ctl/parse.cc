@@ -27,8 +27,13 @@ std::optional<std::string> take_protocol(std::string_view& text) {
 }  // namespace
 
 Result<ServicePort> parse_port(const std::string& text) {
-  const auto bad = [&] { return fail("--port " + text + ": expected PORT[:TARGET][/tcp|udp|sctp] like 80:8080/tcp"); };
+  const auto bad = [&] {
+    return fail("--port " + text + ": expected [NAME=]PORT[:TARGET][/tcp|udp|sctp] like 80:8080/tcp or http=80:8080");
+  };
   std::string_view rest = text;
+  size_t equals = rest.find('=');
+  if (equals == 0) return bad();
+  if (equals != rest.npos) rest = rest.substr(equals + 1);
   auto protocol = take_protocol(rest);
   if (!protocol) return bad();
   size_t colon = rest.find(':');
@@ -36,6 +41,7 @@ Result<ServicePort> parse_port(const std::string& text) {
   auto target = colon == rest.npos ? port : number(rest.substr(colon + 1), 1, 65535);
   if (!port || !target) return bad();
   ServicePort out;
+  if (equals != text.npos) out.name = text.substr(0, equals);
   out.protocol = *protocol;
   out.port = *port;
   out.target = *target;

@@ -13,7 +13,8 @@
 
 namespace fairlead::ctl {
 
-// PORT[:TARGET][/tcp|udp|sctp]; TARGET is PORT when it is left out.
+// [NAME=]PORT[:TARGET][/tcp|udp|sctp]; TARGET is PORT when it is left out. NAME is the port's name in SRV records; the
+// record's decoder knows its grammar.
 Result<ServicePort> parse_port(const std::string& text);
 
 // PUBLISHED:TARGET[/tcp|udp|sctp].

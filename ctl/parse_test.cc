@@ -18,11 +18,16 @@ TEST(ParsePort, TakesPortTargetAndProtocol) {
   EXPECT_EQ(p->protocol, "tcp");
   EXPECT_EQ(p->published, 0u);
   EXPECT_TRUE(parse_port("65535:1/sctp"));
+  p = parse_port("http=80:8080");
+  ASSERT_TRUE(p);
+  EXPECT_EQ(p->name, "http");
+  EXPECT_EQ(p->port, 80u);
 }
 
 TEST(ParsePort, RefusesEverythingElseAndQuotesIt) {
-  for (const char* text : {"", "0", "65536", "80:", ":80", "80:0", "80:8080:1", "80/", "80/TCP", "80/icmp",
-                           "80/tcp/udp", " 80", "80 ", "+80", "-80", "0x50", "80-81", "99999999999"}) {
+  for (const char* text :
+       {"",    "0",   "65536", "80:", ":80",  "80:0",  "80:8080:1",   "80/", "80/TCP", "80/icmp", "80/tcp/udp",
+        " 80", "80 ", "+80",   "-80", "0x50", "80-81", "99999999999", "=80", "http=",  "a=b=80"}) {
     auto p = parse_port(text);
     ASSERT_FALSE(p) << text;
     EXPECT_NE(p.error().message.find(std::string("--port ") + text + ":"), std::string::npos);

@@ -47,7 +47,7 @@ Output finish(Context& context, const Network& network, Service service, const c
 }
 
 std::string port_text(const ServicePort& p) {
-  std::string text = std::to_string(p.port);
+  std::string text = (p.name.empty() ? "" : p.name + "=") + std::to_string(p.port);
   if (p.target != p.port) text += ":" + std::to_string(p.target);
   return text + "/" + p.protocol;
 }

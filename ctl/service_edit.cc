@@ -86,6 +86,7 @@ Result<void> apply_ports(const ServiceOptions& o, Service& s) {
     for (auto& port : ports)
       for (const auto& old : s.ports)
         if (old.port == port.port && old.protocol == port.protocol) {
+          if (port.name.empty()) port.name = old.name;
           port.published = old.published;
           port.publish_mode = old.publish_mode;
         }

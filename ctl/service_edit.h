@@ -40,7 +40,8 @@ struct ServiceOptions {
 Result<ServiceOptions> parse(const ServiceArguments& arguments);
 
 // What was not given stays as it is. Ports are replaced as a whole, and so are publications; a port that stays keeps
-// its publication unless publications are given. Errors: options that contradict each other or the service.
+// its name and, unless publications are given, its publication. Errors: options that contradict each other or the
+// service.
 Result<void> apply(const ServiceOptions& options, Service& service);
 
 }  // namespace fairlead::ctl

@@ -26,13 +26,13 @@ def write_endpoint(node, document):
 def test_CTL_020_a_created_service_is_the_document_of_its_options(lab):
     node = node_with_network(lab)
     made = node.ctl_json(
-        "service create web --network appnet --port 80:8080 --port 53/udp --vip 10.32.255.1 --vip fd32::ffff:1 "
+        "service create web --network appnet --port http=80:8080 --port 53/udp --vip 10.32.255.1 --vip fd32::ffff:1 "
         "--publish 8000:8080 --publish 5353:53/udp --publish-mode host --scheduler wrr --affinity 10m "
         "--health http:8080/healthz --health-interval 200ms --health-timeout 100ms --unhealthy-after 3 --healthy-after 2 "
         "--http-host web.example.com --http-host www.example.com --drain 1500ms --weight web-1=3 --weight web-2=0")
     equal(made, {
         "apiVersion": 1, "network": "appnet", "name": "web", "vips": ["10.32.255.1", "fd32::ffff:1"], "endpointMode": "vip",
-        "ports": [{"protocol": "tcp", "port": 80, "targetPort": 8080, "published": 8000, "publishMode": "host"},
+        "ports": [{"name": "http", "protocol": "tcp", "port": 80, "targetPort": 8080, "published": 8000, "publishMode": "host"},
                   {"protocol": "udp", "port": 53, "targetPort": 53, "published": 5353, "publishMode": "host"}],
         "scheduler": "wrr", "affinitySeconds": 600,
         "health": {"type": "http", "port": 8080, "path": "/healthz", "interval": "200ms", "timeout": "100ms",
