@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "agent/container_state.h"
+#include "base/file.h"
 #include "kernel/netns.h"
 #include "overlay/attach.h"
 #include "state/store.h"
@@ -44,9 +45,14 @@ Result<bool> still_wanted(const EndpointWork& w) {
 }
 
 Result<EndpointState> attach_again(const EndpointWork& w, const overlay::Attachment& attachment, int container,
-                                   NetlinkSocket& inside, const kernel::Link* there, Repairs& repairs) {
+                                   NetlinkSocket& inside, Repairs& repairs) {
+  auto lock = lock_attachment(w.paths, w.endpoint);
+  if (!lock) return lock.error().sys == EWOULDBLOCK ? Result<EndpointState>(EndpointState::kFine) : fail(lock.error());
   FL_TRY(bool wanted, still_wanted(w));
   if (!wanted) return EndpointState::kFine;
+  FL_TRY(auto there, kernel::find_link(inside, w.endpoint.ifname));
+  FL_TRY(auto host_end, find_host_end(w.router, attachment.host_ifname));
+  if (paired(there ? &*there : nullptr, host_end ? &*host_end : nullptr)) return EndpointState::kFine;
   if (there && there->mac != w.endpoint.mac)
     return fail("the container has an interface " + there->name + " with MAC " + there->mac.to_string() +
                 " in the place of fairlead's; remove it or detach the container");
@@ -57,12 +63,6 @@ Result<EndpointState> attach_again(const EndpointWork& w, const overlay::Attachm
   }
   auto attached = overlay::attach(attachment, w.router, container);
   if (!attached) return fail(attached.error().error);
-  FL_TRY(bool wanted_after, still_wanted(w));
-  if (!wanted_after) {
-    FL_TRY(bool removed, overlay::detach(attachment.host_ifname, w.router));
-    (void)removed;
-    return EndpointState::kFine;
-  }
   repairs.add("link");
   return EndpointState::kRepaired;
 }
@@ -103,6 +103,10 @@ Result<std::optional<Fd>> open_container(const EndpointWork& w) {
 
 }  // namespace
 
+Result<Fd> lock_attachment(const Paths& paths, const Endpoint& e) {
+  return lock_key(paths.attachments_lock(), attachment_lock_key(e.network, e.container, e.ifname), 0);
+}
+
 Result<EndpointState> check_endpoint(EndpointWork w, Repairs& repairs) {
   FL_TRY(auto container, open_container(w));
   if (!container) return EndpointState::kGone;
@@ -114,15 +118,16 @@ Result<EndpointState> check_endpoint(EndpointWork w, Repairs& repairs) {
   FL_TRY(auto observed, overlay::observe(*inside));
   auto attachment = overlay::attachment_of(w.network, w.endpoint, w.router_mtu);
   const kernel::Link* link = observed.link(w.endpoint.ifname);
-  std::optional<kernel::Link> now;
+  std::optional<kernel::Link> host_end;
   if (!paired(link, w.host_end)) {
-    FL_TRY(now, find_host_end(w.router, attachment.host_ifname));  // what the caller knows may be a second old
+    // What the caller knows may be a second old.
+    FL_TRY(host_end, find_host_end(w.router, attachment.host_ifname));
   }
-  if (!paired(link, w.host_end) && !paired(link, now ? &*now : nullptr)) {
+  if (!paired(link, w.host_end) && !paired(link, host_end ? &*host_end : nullptr)) {
     // A process' namespace is only ever repaired when it is known to be the one: numbers of processes come again.
     if (!w.seen && w.endpoint.netns.starts_with("/proc/"))
       return fail(w.endpoint.netns + ": cannot tell whether this is still the container's namespace; attach it again");
-    return attach_again(w, attachment, container->get(), *inside, link, repairs);
+    return attach_again(w, attachment, container->get(), *inside, repairs);
   }
   FL_TRY(w.seen, inode_of(container->get()));
   return put_right(attachment, observed, *inside, repairs);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "agent/repairs.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "kernel/rtnl.h"
 #include "state/paths.h"
@@ -32,6 +33,9 @@ struct EndpointWork {
 
 // kGone: the container's namespace does not exist (any more).
 enum class EndpointState { kFine, kRepaired, kGone };
+
+// The attachment's lock; an Error with sys EWOULDBLOCK when ADD or DEL holds it.
+Result<Fd> lock_attachment(const Paths& paths, const Endpoint& endpoint);
 
 // An Error: it needs something that could not or must not be done.
 Result<EndpointState> check_endpoint(EndpointWork work, Repairs& repairs);

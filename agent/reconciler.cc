@@ -236,7 +236,10 @@ void Reconciler::reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, C
   if (!entry.gone_since) entry.gone_since = now;
   if (now - *entry.gone_since < settings_.endpoint_grace) return;
   const std::string subject = "endpoint " + endpoint.network + "/" + endpoint.key();
+  auto lock = lock_attachment(paths_, endpoint);
+  if (!lock && lock.error().sys == EWOULDBLOCK) return;  // a DEL came after all
   auto done = [&]() -> Result<void> {
+    if (!lock) return fail(lock.error());
     FL_CHECK(remove_endpoint(paths_, endpoint.network, endpoint.container, endpoint.ifname));
     if (endpoint.ipam != kOwnIpam && !endpoint.ipam.empty()) return {};
     return ipam::release(paths_, endpoint.network, endpoint.container, endpoint.ifname);

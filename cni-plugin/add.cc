@@ -179,7 +179,7 @@ CniResult<cni::AddResult> attach_with(const Paths& paths, const Request& request
 
 CniResult<Fd> lock_attachment(const Paths& paths, const std::string& network, const std::string& container,
                               const std::string& ifname, int timeout_ms) {
-  const std::string file = paths.run + "/attachments.lock", key = network + "/" + container + "@" + ifname;
+  const std::string file = paths.attachments_lock(), key = attachment_lock_key(network, container, ifname);
   auto held = lock_key(file, key, timeout_ms);
   if (!held && held.error().sys == ENOENT) {
     FL_CHECK(make_folders(paths.run));
