@@ -51,7 +51,7 @@ CniResult<void> read_sets(const Json& lists, const std::string& place, std::vect
     RangeSet set;
     for (const auto& item : list) {
       FL_TRY(auto range, read_range(item, at + "/" + std::to_string(set.ranges.size())));
-      set.ranges.push_back(std::move(range));
+      set.ranges.push_back(range);
     }
     sets.push_back(std::move(set));
   }
