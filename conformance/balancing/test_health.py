@@ -14,7 +14,7 @@ def _health(kind, port, **keys):
 
 
 class Asker:
-    """Asks the VIP all the time, as a client would; remembers when it was disappointed."""
+    """Asks the VIP all the time, as a client would; remembers when it met a closed port."""
 
     def __init__(self, w, vip=VIP):
         self.w, self.vip = w, vip
@@ -24,8 +24,8 @@ class Asker:
     def _run(self):
         while not self.end:
             try:
-                self.w.client.tcp_request(self.vip, 80, timeout=0.15 * self.w.lab.slow)
-            except OSError:
+                self.w.client.tcp_request(self.vip, 80, timeout=2 * self.w.lab.slow)
+            except (ConnectionRefusedError, ConnectionResetError):
                 self.failures.append(time.monotonic())
             time.sleep(0.02)
 

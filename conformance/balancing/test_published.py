@@ -83,6 +83,8 @@ def test_LB_39_4_unpublishing_ends_it_and_flows_move_with_the_port(lab, balancer
     w.service(ports=[{"protocol": "tcp", "port": 80, "targetPort": 8080}])
     eventually(lambda: _answers(lambda: w.outside.tcp_request(w.node.address(4), 8000)) is None, 2, "gone")
     refused(lambda: w.outside.tcp_request(w.node.address(4), 8000), "refused, not silent")
+    lacks(w.node.must("nft list tables"), "fairlead_lb", "a host that publishes nothing has no table of ours")
+    lacks(w.node.must("ip -6 route show table local"), "proto 58", "nor a route")
     w.node.ctl_ok("network create other --subnet 10.40.0.0/24 --subnet fd40::/64")
     other = w.container("o1", ["api"], network="other")
     other.serve_udp(5353)
