@@ -227,11 +227,9 @@ def test_ISO_25_a_router_has_its_rules_before_it_has_a_name_whenever_its_making_
     whole = time.monotonic() - started
     unfinished = 0
     for step in range(40):
-        for path in ("/run/netns/fl-" + node.router_name("red")[3:],):
-            if node.exists(path):
-                node.must(f"ip netns del {node.router_name('red')}")
-                # The kernel takes a namespace's links away in its own time; the old uplink is not what is asked about.
-                eventually(lambda: not any(name.startswith("ul") for name in node.links()), 5, "the old uplink is gone")
+        if node.router_name("red") in node.netns_list():
+            node.must(f"ip netns del {node.router_name('red')}")
+        eventually(lambda: not [name for name in node.links() if name.startswith("ul")], 5, "the last round's uplink is gone")
         node.run("nft delete table inet fairlead_host")
         process = node.popen(program, "realise", "red")
         time.sleep(whole * 1.3 * step / 40)
