@@ -94,9 +94,9 @@ CniResult<void> take_routes(overlay::Attachment& attachment, const cni::AddResul
     for (const auto& g : attachment.gateways)
       if (g.family() == r.destination.family()) gateway = g;
     if (!gateway) continue;  // no address of that family
-    bool known = r.gateway && (*r.gateway == gateway ||
-                               std::any_of(granted.ips.begin(), granted.ips.end(),
-                                           [&](const auto& ip) { return ip.gateway == r.gateway; }));
+    bool known =
+        r.gateway && (*r.gateway == gateway || std::any_of(granted.ips.begin(), granted.ips.end(),
+                                                           [&](const auto& ip) { return ip.gateway == r.gateway; }));
     if (r.gateway && !known)
       return cni_fail(cni::kInvalidConfig, "route " + r.destination.to_string() + " via " + r.gateway->to_string() +
                                                ": only the gateway " + gateway.to_string() + " can be a next hop");
@@ -110,8 +110,10 @@ CniResult<void> take_routes(overlay::Attachment& attachment, const cni::AddResul
     auto same = std::find_if(attachment.routes.begin(), attachment.routes.end(), [&](const auto& other) {
       return other.destination == route.destination && other.table == route.table;
     });
-    if (same != attachment.routes.end()) *same = route;
-    else attachment.routes.push_back(route);
+    if (same != attachment.routes.end())
+      *same = route;
+    else
+      attachment.routes.push_back(route);
   }
   return {};
 }
@@ -119,7 +121,8 @@ CniResult<void> take_routes(overlay::Attachment& attachment, const cni::AddResul
 cni::Dns dns_of(const Config& config, const Network& network, const Endpoint& endpoint) {
   if (!config.dns.empty()) return config.dns;
   cni::Dns dns;
-  for (const auto& address : endpoint.addresses) dns.nameservers.push_back(network.gateway(address.family())->to_string());
+  for (const auto& address : endpoint.addresses)
+    dns.nameservers.push_back(network.gateway(address.family())->to_string());
   dns.search = {network.name + "." + overlay::kDomain, overlay::kDomain};
   return dns;
 }
@@ -130,7 +133,8 @@ cni::AddResult make_result(const Request& request, const Config& config, const N
                            const std::vector<overlay::ContainerRoute>& routes) {
   cni::AddResult result = request.prev_result.value_or(cni::AddResult{});
   auto base = static_cast<uint32_t>(result.interfaces.size());
-  result.interfaces.push_back({endpoint.host_ifname, Mac{overlay::kGatewayMac}.to_string(), attachment.mtu, "", "", ""});
+  result.interfaces.push_back(
+      {endpoint.host_ifname, Mac{overlay::kGatewayMac}.to_string(), attachment.mtu, "", "", ""});
   result.interfaces.push_back({endpoint.ifname, endpoint.mac.to_string(), attachment.mtu, request.netns, "", ""});
   for (const auto& address : endpoint.addresses)
     result.ips.push_back({Prefix{address, address.bits()}, network.gateway(address.family()), base + 1});
@@ -164,8 +168,8 @@ CniResult<cni::AddResult> attach_with(const Paths& paths, const Request& request
   if (!routes) {
     using Kind = overlay::AttachError::Kind;
     bool gone = routes.error().kind == Kind::kContainerGone;
-    return cni_fail(gone ? cni::kInvalidNetns : cni::kOwnError,
-                    "attach " + request.container + " to network " + network.name + ": " + routes.error().error.message);
+    return cni_fail(gone ? cni::kInvalidNetns : cni::kOwnError, "attach " + request.container + " to network " +
+                                                                    network.name + ": " + routes.error().error.message);
   }
   // The document last: from now on the daemons take the endpoint for real.
   if (auto saved = save(paths, endpoint); !saved) {
@@ -187,8 +191,9 @@ CniResult<Fd> lock_attachment(const Paths& paths, const std::string& network, co
   }
   if (held) return std::move(*held);
   if (held.error().sys != EWOULDBLOCK) return fail(cni::CniError(held.error()));
-  return cni_fail(cni::kTryAgainLater, "another call for " + container + " " + ifname + " on network " + network +
-                                           " has been running for " + std::to_string(timeout_ms / 1000) + " s",
+  return cni_fail(cni::kTryAgainLater,
+                  "another call for " + container + " " + ifname + " on network " + network + " has been running for " +
+                      std::to_string(timeout_ms / 1000) + " s",
                   held.error().message);
 }
 
@@ -200,8 +205,7 @@ CniResult<cni::AddResult> add(const Paths& paths, const Request& request) {
   FL_TRY(auto existing, load_endpoint(paths, config.network.name, request.container, request.ifname));
   if (existing)
     return cni_fail(cni::kAddressInUse, "container " + request.container + " is attached to network " +
-                                            config.network.name + " as " + request.ifname +
-                                            " already; DEL it first");
+                                            config.network.name + " as " + request.ifname + " already; DEL it first");
   FL_TRY(auto network, ensure_network(paths, request, config));
   FL_TRY(auto granted, ipam_add(paths, request, config.ipam_type, network ? &*network : nullptr));
   auto attached = [&]() -> CniResult<cni::AddResult> {

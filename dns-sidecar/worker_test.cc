@@ -103,7 +103,8 @@ TEST_F(WorkerTest, AnswersWhileSnapshotsChangeAndListenersComeAndGo) {
       auto e = endpoint("net1", "moving", {"10.1.0." + std::to_string(i % 200 + 2)}, {"moving"});
       builder_.set_endpoint("net1", e->key(), e);
       publish();
-      // Another address: with SO_REUSEPORT the kernel may give the very port that is being asked, and half of its questions.
+      // Another address: with SO_REUSEPORT the kernel may give the very port that is being asked, and half of its
+      // questions.
       if (auto extra = open_listener(addr("127.0.0.2"), 0)) {
         worker_->add(i, 0, std::move(*extra));
         worker_->remove(i);
