@@ -21,7 +21,7 @@ inline std::string key_of(const std::string& text) {
   return {reinterpret_cast<const char*>(a.bytes()), a.size()};
 }
 
-inline std::shared_ptr<Network> network(const std::string& name, std::vector<std::string> subnets,
+inline std::shared_ptr<Network> network(const std::string& name, const std::vector<std::string>& subnets,
                                         bool internal = false) {
   auto n = std::make_shared<Network>();
   n->name = name;
@@ -32,8 +32,8 @@ inline std::shared_ptr<Network> network(const std::string& name, std::vector<std
 }
 
 inline std::shared_ptr<Endpoint> endpoint(const std::string& net, const std::string& container,
-                                          std::vector<std::string> addresses, std::vector<std::string> names = {},
-                                          std::vector<std::string> services = {}) {
+                                          const std::vector<std::string>& addresses,
+                                          std::vector<std::string> names = {}, std::vector<std::string> services = {}) {
   auto e = std::make_shared<Endpoint>();
   e->network = net;
   e->container = container;
@@ -45,7 +45,7 @@ inline std::shared_ptr<Endpoint> endpoint(const std::string& net, const std::str
 }
 
 inline std::shared_ptr<Service> service(const std::string& net, const std::string& name,
-                                        std::vector<std::string> vips) {
+                                        const std::vector<std::string>& vips) {
   auto s = std::make_shared<Service>();
   s->network = net;
   s->name = name;
@@ -115,7 +115,11 @@ inline void read_answer(Answer& a) {
     ASSERT_TRUE(read_record(m.data(), m.size(), at, r)) << "record " << i;
     at = r.end;
     if (i >= answers) continue;
-    if (r.type == kTypeA || r.type == kTypeAaaa)
+    // Others' records are passed on as they are: one may be too short for its type.
+    const size_t wanted = r.type == kTypeA ? 4 : r.type == kTypeAaaa ? 16 : r.type == kTypeSrv ? 7 : 0;
+    if (r.end - r.data < wanted)
+      a.answers.push_back("short");
+    else if (r.type == kTypeA || r.type == kTypeAaaa)
       a.answers.push_back(Address::from_bytes(r.type == kTypeA ? 2 : 10, &m[r.data]).to_string());
     else if (r.type == kTypePtr || r.type == kTypeNs)
       a.answers.push_back(read_name(m, r.data));

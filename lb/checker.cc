@@ -86,11 +86,12 @@ void HealthChecker::Loop::run() {
     int64_t wait = times_.empty() ? 60000 : std::max<int64_t>(0, times_.begin()->first - now);
     int n = ::epoll_wait(epoll_.get(), events, std::size(events), static_cast<int>(std::min<int64_t>(wait, 60000)));
     for (int i = 0; i < n; i++) {
-      if (events[i].data.u64 == 0) {
+      const uint64_t id = events[i].data.u64;  // a copy: the structure is packed, a reference would be misaligned
+      if (id == 0) {
         hush(owner_.wake_);
         continue;
       }
-      auto entry = entries_.find(events[i].data.u64);
+      auto entry = entries_.find(id);
       if (entry != entries_.end() && entry->second.check) step(entry->first, entry->second);
     }
     std::shared_ptr<const HealthTargets> targets;
