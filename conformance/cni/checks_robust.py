@@ -99,9 +99,81 @@ def _system_calls(t, pod, command):
     assert not killed
     if command == "ADD":
         pod.detach()
-    if threads > 1 or total > 600:
-        raise Skipped(f"{command} has {threads} threads and {total} system calls in the first one; not the same ones every time")
+    _skip_unless_repeatable(command, total, threads)
     return total
+
+
+def _skip_unless_repeatable(what, total, threads):
+    if threads > 1 or total > 600:
+        raise Skipped(f"{what} has {threads} threads and {total} system calls in the first one; not the same ones every time")
+
+
+@check("CNI-056.3", "kill -9 during the first ADD of a network, then DEL, then ADD", "robustness; SPEC §3", seconds=240)
+def killed_in_first_add(t):
+    """The first ADD makes what the network needs once (bridge, router): half of it must not be in the way of the next."""
+    pod = t.pod()
+    conf = t.target.conf(network="first0")
+    process = t.start("ADD", conf, variables(pod), preexec=tracer.trace_me)
+    _, total, threads = tracer.run_until(process.pid, 1 << 30)
+    _skip_unless_repeatable("the first ADD", total, threads)
+    assert pod.has(), "the call that was only counted attaches"
+    pod.conf = conf
+    pod.detach()
+    step = max(1, total // 30)
+    for round_, number in enumerate(range(1, total + 1, step), 1):
+        conf = t.target.other_subnets(t.target.conf(network=f"first{round_}"), 100 + round_)
+        process = t.start("ADD", conf, variables(pod), preexec=tracer.trace_me)
+        tracer.run_until(process.pid, number)
+        pod.delete(conf).silent(f"DEL after the first ADD was killed at call {number} of {total}")
+        assert not pod.has() and not _addresses(t), f"killed at {number}: {sorted(_addresses(t))} are left"
+        pod.attach(conf)
+        assert pod.place.ping(pod.result["ips"][0]["gateway"], timeout=1) is not None, f"killed at {number}: the gateway answers the next ADD's container"
+        pod.detach()
+
+
+def _addresses(t):
+    """Files named after addresses of any network."""
+    return {path for path in t.files() if path.rsplit("/", 1)[1].startswith(("10.", "fd")) and "/lease" in path + "/lease"}
+
+
+@check("CNI-057.1", "ADD on a full disk", "robustness")
+def full_disk(t):
+    _with_state_mounts(t, _fill, "ADD on a full disk")
+
+
+@check("CNI-057.2", "ADD on a read-only disk", "robustness")
+def read_only_disk(t):
+    _with_state_mounts(t, lambda t, mount: t.host.must("mount -o remount,ro", mount), "ADD on a read-only disk")
+
+
+def _with_state_mounts(t, spoil, what):
+    before = t.baseline()
+    mounts = ("/run", "/var/lib/fairlead", "/var/lib/cni")
+    pod, other = t.pod(), t.pod()
+    other.attach()
+    held = t.state()
+    for mount in mounts:
+        spoil(t, mount)
+    try:
+        answer = pod.add()
+        answer.fails(why=what)
+    finally:
+        for mount in mounts:
+            t.host.must("mount -o remount,rw,size=64m", mount)
+            if t.host.exists(f"{mount}/filler"):
+                t.host.remove(f"{mount}/filler")
+    pod.delete().silent(f"DEL after {what}")
+    assert not pod.has(), "no link is left in the container"
+    t.unchanged(held, f"{what} leaves nothing, and what was there stays")
+    other.check().silent("the other attachment is whole")
+    other.detach()
+    t.unchanged(before, "and can be removed")
+
+
+def _fill(t, mount):
+    """The smallest size that holds what is there, then a file that takes the rest."""
+    t.host.must("mount -o remount,size=1m", mount)
+    t.host.run("dd if=/dev/zero bs=4096 status=none", f"of={mount}/filler")
 
 
 @check("CNI-057", "ADD with stdout closed or full", "robustness", tags=("should",))

@@ -59,10 +59,10 @@ class Target:
         return conf
 
     def other_subnets(self, conf, second):
-        """conf with its subnets replaced: 10.77.0.0/24 → 10.<second>.0.0/24, fd77::/64 → fd<second>::/64."""
+        """conf with its subnets replaced: 10.77.0.0/24 → 10.<second>.0.0/24, fd77::/64 → fd<second, hex>::/64."""
         text = json.dumps(conf)
         for net in self.subnets:
-            other = f"10.{second}.0.0/{net.prefixlen}" if net.version == 4 else f"fd{second}::/{net.prefixlen}"
+            other = f"10.{second}.0.0/{net.prefixlen}" if net.version == 4 else f"fd{second:02x}::/{net.prefixlen}"
             text = text.replace(f'"{net}"', f'"{other}"')
         return json.loads(text)
 
