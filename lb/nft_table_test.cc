@@ -49,7 +49,7 @@ TEST(NftTable, LB03WeightsBecomeSlotsAndZeroNone) {
 }
 
 TEST(NftTable, LB26WithoutAUsableBackendTheFrontendIsRefused) {
-  for (auto weights : {std::vector<uint32_t>{}, std::vector<uint32_t>{0, 0}}) {
+  for (const auto& weights : {std::vector<uint32_t>{}, std::vector<uint32_t>{0, 0}}) {
     NftTable table = nft_table(one_service("rr", 0, weights));
     EXPECT_TRUE(table.chains.empty());
     EXPECT_TRUE(table.elements["service4"].empty());
