@@ -35,15 +35,15 @@ ForwardTable::ForwardTable(UpstreamTransport& transport, ReplySink& sink, Forwar
       scratch_(kMaxTcpBytes + 1) {}
 ForwardTable::~ForwardTable() = default;
 
-void ForwardTable::set_servers(std::vector<ServerAddress> host,
-                               std::map<uint32_t, std::vector<ServerAddress>> networks) {
+void ForwardTable::set_servers(const std::vector<ServerAddress>& host,
+                               const std::map<uint32_t, std::vector<ServerAddress>>& networks) {
   auto keep = [](std::vector<ServerAddress> list) {
     if (list.size() > kMaxServers) list.resize(kMaxServers);
     return std::make_shared<const std::vector<ServerAddress>>(std::move(list));
   };
-  host_ = keep(std::move(host));
+  host_ = keep(host);
   networks_.clear();
-  for (auto& [slot, list] : networks) networks_[slot] = keep(std::move(list));
+  for (const auto& [slot, list] : networks) networks_[slot] = keep(list);
   std::set<ServerAddress> used(host_->begin(), host_->end());
   for (const auto& [slot, list] : networks_) used.insert(list->begin(), list->end());
   std::erase_if(health_, [&](const auto& entry) { return !used.count(entry.first); });

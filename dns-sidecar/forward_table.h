@@ -61,7 +61,8 @@ class ForwardTable {
   ~ForwardTable();
 
   // The host's resolvers, and those of networks (by slot) that have their own. Questions in flight keep theirs.
-  void set_servers(std::vector<ServerAddress> host, std::map<uint32_t, std::vector<ServerAddress>> networks);
+  void set_servers(const std::vector<ServerAddress>& host,
+                   const std::map<uint32_t, std::vector<ServerAddress>>& networks);
   void submit(Millis now, const ForwardRequest& request);
   void on_answer(Millis now, AttemptId attempt, const uint8_t* data, size_t size);
   // The resolver cannot be reached (ICMP, connection refused or lost).

@@ -36,10 +36,10 @@ class ForwardTest : public ::testing::Test, public UpstreamTransport, public Rep
     replies.push_back({origin.channel, Bytes(data, data + size)});
   }
 
-  void servers(std::vector<std::string> list) {
+  void servers(const std::vector<std::string>& list) {
     std::vector<ServerAddress> addresses;
     for (const auto& s : list) addresses.push_back({addr(s), ""});
-    table.set_servers(std::move(addresses), {});
+    table.set_servers(addresses, {});
   }
   ForwardRequest request(const std::string& name, uint64_t channel = 1, const std::string& client = "10.1.0.1",
                          bool edns = false, bool tcp = false) {

@@ -120,7 +120,7 @@ void Forwarder::take_servers() {
   if (all.empty() || stop_at_.load() >= 0) return;
   known_ = all.back().host;
   for (const auto& [slot, list] : all.back().networks) known_.insert(known_.end(), list.begin(), list.end());
-  table_.set_servers(std::move(all.back().host), std::move(all.back().networks));
+  table_.set_servers(all.back().host, all.back().networks);
 }
 
 void Forwarder::read_udp(Millis now, AttemptId attempt) {

@@ -143,6 +143,19 @@ def test_DNS_090_which_answers_go_on_to_the_next_resolver(lab):
     equal(w.client.dns("none.example").rcode, "SERVFAIL", "all SERVFAIL")
 
 
+def test_DNS_100_nothing_is_cached_but_failures(lab):
+    w = World(lab)
+    for name, ttl in (("www.example.com", 300), ("zero.example.com", 0)):
+        for _ in range(2):
+            equal([r.ttl for r in w.client.dns(name).answers], [ttl], f"{name}: the TTL as the resolver gave it")
+        equal(len(w.upstream.queries(name)), 2, f"{name}: asked each time")
+    equal(w.client.dns("later.example").addresses, [ADDRESS], "control: the name exists")
+    w.upstream.mode = "nx"
+    equal(w.client.dns("later.example").rcode, "NXDOMAIN", "gone at once")
+    w.upstream.mode = "normal"
+    equal(w.client.dns("later.example").addresses, [ADDRESS], "and back at once")
+
+
 def test_DNS_103_nonsense_from_a_resolver(lab):
     w = World(lab)
     two_resolvers(w, "normal", "normal")
