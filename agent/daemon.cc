@@ -11,6 +11,7 @@
 
 #include "agent/foreign_forward.h"
 #include "agent/host.h"
+#include "agent/host_record.h"
 #include "agent/reconciler.h"
 #include "agent/status.h"
 #include "base/daemon.h"
@@ -80,8 +81,9 @@ struct Loop {
   StateView& view;
   Reconciler& reconciler;
   SharedText& text;
+  const Paths& paths;
   Clock::time_point rescan_at{}, legacy_at{};
-  std::vector<std::string> host_problems;
+  HostStatus host;
 
   void pass(bool rescan) {
     const auto begin = Clock::now();
@@ -90,11 +92,15 @@ struct Loop {
     if (rescan) rescan_at = begin + kRescanInterval;
     if (!changes) log_error(changes.error().message);
     if (begin >= legacy_at) {
-      host_problems = legacy_problems();
+      host.problems = legacy_problems();
       legacy_at = begin + kLegacyCheck;
     }
     reconciler.pass(view, changes.value_or(Changes{}), begin);
-    text.set(describe(reconciler, view, host_problems, std::chrono::duration<double>(Clock::now() - begin).count()));
+    if (auto record = load_host_record(paths)) {
+      host.opened4 = record->opened4.value_or(false);
+      host.opened6 = record->opened6.value_or(false);
+    }
+    text.set(describe(reconciler, view, host, std::chrono::duration<double>(Clock::now() - begin).count()));
   }
 };
 
@@ -112,7 +118,7 @@ Result<void> run_daemon(const Paths& paths, const Settings& settings) {
   FL_TRY(auto reconciler, Reconciler::open(paths, settings));
   FL_CHECK(release_host(paths));  // left by one that ended between the last network and the host's part
   FL_TRY(Fd timer, open_timer());
-  Loop loop{*view, *reconciler, text};
+  Loop loop{*view, *reconciler, text, paths};
   loop.pass(true);
   log_info("ready: " + std::to_string(reconciler->networks().size()) + " networks, " +
            std::to_string(view->endpoints().size()) + " endpoints");

@@ -43,7 +43,7 @@ std::string metrics_text(const Reconciler& r, const StateView& view, double seco
                 "fairlead_reconcile_seconds " + std::to_string(seconds) + "\n");
 }
 
-Json status_json(const Reconciler& r, const StateView& view, const std::vector<std::string>& host_problems) {
+Json status_json(const Reconciler& r, const StateView& view, const HostStatus& host) {
   Json networks = Json::array();
   for (const auto& [name, n] : r.networks()) {
     Json entry{{"name", name}, {"vni", n.vni}, {"router", n.router}, {"mtu", n.mtu}, {"endpoints", n.endpoints}};
@@ -54,16 +54,19 @@ Json status_json(const Reconciler& r, const StateView& view, const std::vector<s
   Json problems = Json::array();
   for (const auto& [path, message] : view.problems()) problems.push_back({{"subject", path}, {"message", message}});
   for (const auto& [subject, message] : r.problems()) problems.push_back({{"subject", subject}, {"message", message}});
-  for (const auto& message : host_problems) problems.push_back({{"subject", "host"}, {"message", message}});
-  return Json{
-      {"program", "fairlead-agent"}, {"version", FAIRLEAD_VERSION}, {"networks", networks}, {"problems", problems}};
+  for (const auto& message : host.problems) problems.push_back({{"subject", "host"}, {"message", message}});
+  Json forwarding{{"openedIpv4", host.opened4}, {"openedIpv6", host.opened6}};
+  return Json{{"program", "fairlead-agent"},
+              {"version", FAIRLEAD_VERSION},
+              {"networks", networks},
+              {"forwarding", forwarding},
+              {"problems", problems}};
 }
 
 }  // namespace
 
-StatusText describe(const Reconciler& r, const StateView& view, const std::vector<std::string>& host_problems,
-                    double seconds) {
-  return {metrics_text(r, view, seconds), dump_json(status_json(r, view, host_problems), 2) + "\n"};
+StatusText describe(const Reconciler& r, const StateView& view, const HostStatus& host, double seconds) {
+  return {metrics_text(r, view, seconds), dump_json(status_json(r, view, host), 2) + "\n"};
 }
 
 }  // namespace fairlead::agent

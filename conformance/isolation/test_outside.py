@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Containers and the world outside, both ways: ISO-09, ISO-10, ISO-11, ISO-14, ISO-27."""
-import socket
+import json
 
 from lab import *
 from .packets import ethernet, ethertype_of, icmp4, icmp6, ip, packed, send_ip, send_udp, tcp, udp, wire
@@ -158,8 +158,9 @@ def test_ISO_27_a_node_that_did_not_forward_still_does_not(lab):
     node, left, right = two_lans(lab)
     equal((node.sysctl("net.ipv4.ip_forward"), node.sysctl("net.ipv6.conf.all.forwarding")), ("0", "0"), "before")
     bridge_and_guest(lab, node)
-    node.start_agent()
+    agent = node.start_agent()
     container = attached(node)
+    eventually(lambda: json.loads(agent.status())["forwarding"] == {"openedIpv4": True, "openedIpv6": True}, 2, "it says so")
     equal((node.sysctl("net.ipv4.ip_forward"), node.sysctl("net.ipv6.conf.all.forwarding")), ("1", "1"), "it is needed now")
     for family in (4, 6):
         equal(container.tcp_request(right.address(family), 7000).name, "right", "a container gets out")
@@ -203,8 +204,9 @@ def test_ISO_27_a_node_that_did_forward_still_does(lab):
     node.sysctl("net.ipv6.conf.all.forwarding", 1)
     for family in (4, 6):
         equal(left.tcp_request(right.address(family), 7000).name, "right", "before")
-    node.start_agent()
+    agent = node.start_agent()
     container = attached(node)
+    equal(json.loads(agent.status())["forwarding"], {"openedIpv4": False, "openedIpv6": False}, "it says so")
     for family in (4, 6):
         equal(left.tcp_request(right.address(family), 7000).name, "right", "after")
         equal(container.tcp_request(right.address(family), 7000).name, "right", "a container gets out")
