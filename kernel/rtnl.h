@@ -73,10 +73,14 @@ struct Link {
   Mac mac;
   uint32_t mtu = 0;
   bool up = false;
+  // It has its queue: what is sent through it is not dropped. A moment later than `up` for the end of a veth that was
+  // up before its peer was: the kernel does it in a work item (net/core/link_watch.c).
+  bool running = false;
   uint32_t peer_index = 0;  // IFLA_LINK
 };
 Result<std::vector<Link>> dump_links(NetlinkSocket& socket);
 Result<std::optional<Link>> find_link(NetlinkSocket& socket, const std::string& name);  // nullopt: no such link
+Result<std::optional<Link>> find_link(NetlinkSocket& socket, uint32_t index);
 struct LinkAddress {
   uint32_t index = 0;
   Prefix prefix;

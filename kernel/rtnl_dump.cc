@@ -26,6 +26,9 @@ Address zero(int family) {
   return Address::from_bytes(family, zeros);
 }
 
+// IF_OPER_UP; linux/if.h, which has it, does not go together with net/if.h.
+constexpr uint8_t kOperUp = 6;
+
 bool is_ip(int family) { return family == AF_INET || family == AF_INET6; }
 
 Link read_link(const nlmsghdr& message) {
@@ -38,6 +41,7 @@ Link read_link(const nlmsghdr& message) {
   link.mac = read_mac(a.bytes(IFLA_ADDRESS));
   link.mtu = a.u32(IFLA_MTU);
   link.up = header->ifi_flags & IFF_UP;
+  link.running = a.u8(IFLA_OPERSTATE) == kOperUp;
   link.peer_index = a.u32(IFLA_LINK);
   return link;
 }
@@ -57,15 +61,31 @@ Result<std::vector<Link>> dump_links(NetlinkSocket& socket) {
   return links;
 }
 
-Result<std::optional<Link>> find_link(NetlinkSocket& socket, const std::string& name) {
-  Message m(RTM_GETLINK, 0, "look up link " + name);
-  m.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
+namespace {
+
+Result<std::optional<Link>> find_one(NetlinkSocket& socket, Message m) {
   std::optional<Link> link;
   auto found = socket.query(std::move(m), [&](const nlmsghdr& message) {
     if (message.nlmsg_type == RTM_NEWLINK) link = read_link(message);
   });
   if (!found && found.error().sys != ENODEV) return fail(found.error());
   return link;
+}
+
+}  // namespace
+
+Result<std::optional<Link>> find_link(NetlinkSocket& socket, const std::string& name) {
+  Message m(RTM_GETLINK, 0, "look up link " + name);
+  m.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
+  return find_one(socket, std::move(m));
+}
+
+Result<std::optional<Link>> find_link(NetlinkSocket& socket, uint32_t index) {
+  Message m(RTM_GETLINK, 0, "look up link number " + std::to_string(index));
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(index);
+  m.header(header).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  return find_one(socket, std::move(m));
 }
 
 Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket, uint32_t index) {

@@ -3,6 +3,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -244,6 +245,18 @@ Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket
   return made;
 }
 
+// The host end was up before its peer, so it gets its queue from a work item of the kernel, soon but not now; until
+// then the router's packets to the container are dropped, the answer to its first one among them (CNI-059).
+void wait_until_running(NetlinkSocket& router, uint32_t index) {
+  for (long waited_us = 0, nap_us = 50; waited_us < 1'000'000; nap_us = std::min(nap_us * 2, 5000l)) {
+    auto link = kernel::find_link(router, index);
+    if (!link || !*link || (*link)->running) return;
+    timespec nap{0, nap_us * 1000};
+    ::nanosleep(&nap, nullptr);
+    waited_us += nap_us;
+  }
+}
+
 }  // namespace
 
 tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& a, int router, int container) {
@@ -263,6 +276,7 @@ tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& 
     remove_link(*in_router, made->host, a.host_ifname);
     return tl::unexpected(other(routes.error()));
   }
+  wait_until_running(*in_router, made->host);
   return *routes;
 }
 
