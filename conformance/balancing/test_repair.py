@@ -71,8 +71,10 @@ def test_LB_44_1_nft_services_somebody_changes_are_restored(lab):
     _comes_back(w, lambda: router.must(f"nft flush chain inet fairlead_lb {chain}"), works, "the service's chain")
     _comes_back(w, lambda: router.must("nft", "add", "rule", "inet", "fairlead_lb", chain, "meta l4proto tcp dnat ip to 10.32.0.99:1"),
                 lambda: "10.32.0.99" not in router.must("nft list table inet fairlead_lb"), "a foreign backend")
-    router.must("nft flush ruleset")             # the agent's table, too; without an agent only ours comes back
+    router.must("nft flush ruleset")
+    w.node.must("nft flush ruleset")
     eventually(works, 2, "after a flush of everything")
+    eventually(lambda: _answers(w.outside, w.node.address(4), 8000), 2, "published again")
 
 
 @needs("ipvs")

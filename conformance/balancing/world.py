@@ -46,6 +46,7 @@ class World:
             self.node.sysctl("net.ipv4.ip_forward", 1)
             self.node.sysctl("net.ipv6.conf.all.forwarding", 1)
         self.outside = lab.outside(segments[0]) if outside else None
+        self.node.start_agent()
         self.node.ctl_ok("network create appnet --subnet 10.32.0.0/16 --subnet fd32::/64")
         self.tasks = []
         self.client = self.container("client")
