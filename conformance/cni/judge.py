@@ -58,8 +58,24 @@ def judge(one, trial):
     return Verdict("pass", "", "")
 
 
+def allowed(entry):
+    """The words a recorded verdict allows: one, or for "varies" those that were seen (a race in the plugin, not in the check)."""
+    return set(entry["seen"]) if entry["verdict"] == "varies" else {entry["verdict"]}
+
+
+def recorded(outcomes, before):
+    """What --record writes. A verdict known to vary stays so when this run's is one of those seen: no single run can refute it."""
+    def entry(identity, outcome):
+        old = before.get(identity, {})
+        if old.get("verdict") == "varies" and outcome["verdict"] in old["seen"]:
+            return old
+        return {"verdict": outcome["verdict"], "reason": outcome["reason"][:300]}
+    return {identity: entry(identity, outcome) for identity, outcome in outcomes.items()}
+
+
 def known_verdicts(name):
-    """{id: {"verdict": …, "reason": …}} as recorded for a reference plugin; None when nothing is recorded."""
+    """{id: {"verdict": …, "reason": …}} as recorded for a reference plugin; None when nothing is recorded.
+    {"verdict": "varies", "seen": ["fail", "pass"], "reason": …}: what comes out differs from run to run, and why."""
     try:
         with open(f"{HERE}/verdicts/{name}.json") as file:
             return json.load(file)
