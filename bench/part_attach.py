@@ -37,7 +37,7 @@ def _run(ctx, families):
 
 def _rows(part, book, missing):
     rows = []
-    targets = {("ADD", "floor"): 1.6, ("ADD", "bridge"): 0.25, ("DEL", "floor"): 1.3}
+    targets = {("ADD", "floor"): 1.5, ("ADD", "bridge"): 0.25, ("DEL", "floor"): 1.3}
     for what in ["ADD", "DEL", "ADD+DEL"]:
         for kind in ["wall", "CPU"]:
             for name in ["floor", "bridge"]:
@@ -45,7 +45,7 @@ def _rows(part, book, missing):
             for against in ["floor", "bridge"]:
                 target = targets.get((what, against))
                 rows.append(Row(part, f"fairlead {what} {kind}", book.get(("fairlead", what, kind)), against,
-                                book.get((against, what, kind)), target, later=what == "DEL",
+                                book.get((against, what, kind)), target,
                                 missing=missing["fairlead"] or (missing[against] if target else "")))
     return rows
 

@@ -1,6 +1,6 @@
-"""growth: one ADD and one DEL with 10 endpoints on the node and with 1,000.
+"""growth: one ADD and one DEL with 10 endpoints on the node and with 10,000.
 
-First everybody gets 10 endpoints and is measured, then 1,000, and again. What the floor grows by is the kernel's doing
+First everybody gets 10 endpoints and is measured, then 10,000, and again. What the floor grows by is the kernel's doing
 (more links, more namespaces, more of everything it caches); what fairlead grows by beyond that is ours.
 """
 import attachers
@@ -12,7 +12,7 @@ FEW = 10
 
 
 def run(ctx):
-    many = ctx.rounds(1000, 300)
+    many = ctx.rounds(10000, 300)
     part = f"{NAME}, {FEW} against {many} endpoints"
     kinds = [attachers.Floor, attachers.Fairlead]
     missing = {kind.name: kind.missing(ctx) for kind in kinds}

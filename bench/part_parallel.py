@@ -30,7 +30,7 @@ def run(ctx):
             for name in ["floor", "bridge"]:
                 rows.append(Row(part, f"{name} {what} {kind}", book.get((name, what, kind)), missing=missing[name]))
             for against in ["floor", "bridge"]:
-                target = 1.6 if (what, kind, against) == ("ADD", "makespan", "floor") else None
+                target = 1.4 if (what, kind, against) == ("ADD", "makespan", "floor") else None
                 rows.append(Row(part, f"fairlead {what} {kind}", book.get(("fairlead", what, kind)), against,
                                 book.get((against, what, kind)), target, missing=missing["fairlead"]))
     return rows

@@ -1,9 +1,10 @@
 """version: starting a plugin and asking for its VERSION, the price of every exec; the floor does nothing and exits."""
 import attachers
 from context import Book, interleaved
-from rows import Row
+from rows import Row, Samples
 
 NAME = "version"
+LIMIT_MS = 1.5
 
 
 def run(ctx):
@@ -26,4 +27,6 @@ def run(ctx):
         for against in ["floor", "bridge"]:
             rows.append(Row(NAME, f"fairlead VERSION {kind}", book.get(("fairlead", kind)), against,
                             book.get((against, kind)), missing=missing["fairlead"]))
+    rows.append(Row(NAME, "fairlead VERSION wall", book.get(("fairlead", "wall")), f"{LIMIT_MS} ms", Samples("ms", [LIMIT_MS]), 1,
+                    missing=missing["fairlead"]))
     return rows
