@@ -214,12 +214,17 @@ CniResult<std::vector<Address>> requested_ips(const Request& request) {
 
 CniResult<std::vector<std::pair<std::string, std::string>>> labels(const Request& request) {
   std::vector<std::pair<std::string, std::string>> found;
+  auto add_members = [&found](const Json* object, std::string_view prefix) {
+    if (!object || !object->is_object()) return;
+    for (const auto& [key, text] : object->items())
+      if (text.is_string() && key.starts_with(prefix)) found.emplace_back(key, text.get<std::string>());
+  };
+  // Pods carry annotations of every kind and size (kubectl's last applied manifest): only ours are labels.
+  add_members(capability(request, "io.kubernetes.cri.pod-annotations"), "fairlead.");
   const Json* value = cni_arg(request, "labels");
   if (!value) return found;
   // Unknown data below args must never be an error (CONVENTIONS), so what is no label is passed over.
-  if (value->is_object())
-    for (const auto& [key, text] : value->items())
-      if (text.is_string()) found.emplace_back(key, text.get<std::string>());
+  add_members(value, "");
   if (!value->is_array()) return found;
   for (const auto& item : *value) {
     const Json* key = find_member(item, "key");

@@ -39,7 +39,8 @@ CniResult<std::optional<Mac>> requested_mac(const Request& request);
 // Addresses asked for: runtimeConfig.ips; then args.cni.ips, else CNI_ARGS IP= (a comma list). A prefix length may be
 // there and is dropped; duplicates are (Podman sends them). Order kept.
 CniResult<std::vector<Address>> requested_ips(const Request& request);
-// args.cni.labels: a list of {key, value} (CONVENTIONS) or an object.
+// args.cni.labels: a list of {key, value} (CONVENTIONS) or an object. Before them a pod's annotations that begin with
+// "fairlead." (containerd and CRI-O hand all of them to a plugin that declares io.kubernetes.cri.pod-annotations).
 CniResult<std::vector<std::pair<std::string, std::string>>> labels(const Request& request);
 
 struct Attachment {

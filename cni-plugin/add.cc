@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "cni-plugin/attachment.h"
+#include "cni-plugin/id_names.h"
 #include "cni-plugin/ipam_call.h"
 #include "cni-plugin/network.h"
 #include "kernel/netns.h"
@@ -51,10 +52,7 @@ Endpoint make_endpoint(const Request& request, const Config& config, const Netwo
   e.host_ifname = overlay::host_ifname(network.name, request.container, request.ifname);
   e.mtu = config.network.mtu;
   e.names = config.names;
-  // `ctr` passes nothing but the id it was given by hand ("default-web-1"): better than no name. An id a machine made
-  // (Docker, Podman, CRI: 64 hex digits) is no name; DNS answers its first twelve digits anyway.
-  if (e.names.empty() && !is_machine_made_id(request.container) && is_dns_name(request.container))
-    e.names.push_back(request.container);
+  if (e.names.empty()) e.names = names_from_id(request.container, request.netns);
   e.aliases = config.aliases;
   e.services = config.services;
   e.labels = config.labels;

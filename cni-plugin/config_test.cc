@@ -38,6 +38,17 @@ TEST(PluginConfig, AddsNamesFromEverySourceTogether) {
   EXPECT_EQ(config->ipam_type, "fairlead-ipam");
 }
 
+TEST(PluginConfig, TakesAPodsAnnotationsThatAreMeantForIt) {
+  auto config = read_config(request_of(
+      R"({"name":"appnet","runtimeConfig":{"io.kubernetes.cri.pod-annotations":
+          {"fairlead.service":"web,api","fairlead.alias":"www","fairlead.name":"w1","fairlead.weight":"3","other":"{}"}}})"));
+  ASSERT_TRUE(config) << config.error().msg;
+  EXPECT_EQ(config->services, (std::vector<std::string>{"web", "api"}));
+  EXPECT_EQ(config->names, (std::vector<std::string>{"w1"}));
+  EXPECT_EQ(config->aliases, (std::vector<std::string>{"www"}));
+  EXPECT_EQ(config->labels.size(), 4u) << "what is not ours is not kept";
+}
+
 TEST(PluginConfig, RefusesWithTheCodeTheSpecHasForIt) {
   EXPECT_EQ(code_of(R"({"name":"appnet","encryption":"ipsec"})"), cni::kUnsupportedField);
   EXPECT_EQ(code_of(R"({"name":"appnet","encryption":"rot13"})"), cni::kInvalidConfig);
