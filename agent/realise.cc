@@ -47,7 +47,7 @@ Result<uint32_t> mtu_of(const Network& network, const std::optional<Router>& kno
   if (network.mtu == 0) {
     FL_TRY(underlay, underlay_mtu());
   }
-  return overlay::container_mtu(network, underlay);
+  return overlay::container_mtu(network, underlay, AF_INET);
 }
 
 // A document that cannot be read says nothing we could not find out again.

@@ -20,13 +20,23 @@ std::string forward(const HostRuleFacts& facts) {
   return text + "  }\n";
 }
 
+template <class List, class Text>
+std::string set_of(const List& list, Text text) {
+  std::string out;
+  for (const auto& item : list) out += (out.empty() ? "{ " : ", ") + text(item);
+  return out + " }";
+}
+
+std::string ports() {
+  return "udp dport { " + std::to_string(kVxlanPort) + ", " + std::to_string(kEncryptedVxlanPort) + " }";
+}
+
 std::string between() {
-  const std::string ports = std::to_string(kVxlanPort) + ", " + std::to_string(kEncryptedVxlanPort);
   // Before the established flows: a flow that began while somebody had flushed the rules must not live on.
   return "  chain from_router {\n"
-         "    udp dport { " +
-         ports +
-         " } counter drop comment \"only the kernel sends VXLAN\"\n"
+         "    " +
+         ports() +
+         " counter drop comment \"only the kernel sends VXLAN\"\n"
          "    meta l4proto esp counter drop\n" +
          kEstablished +
          "    oifname \"ul*\" goto to_router\n"
@@ -40,19 +50,58 @@ std::string between() {
          "  }\n";
 }
 
-std::string local() {
+std::vector<Address> of_family(const std::vector<Address>& addresses, bool v4) {
+  std::vector<Address> out;
+  for (const auto& a : addresses)
+    if (a.is_v4() == v4) out.push_back(a);
+  return out;
+}
+
+// VXLAN of our networks: only between nodes, only the kernel's. The number is 12 bytes behind the start of the UDP
+// header (RFC 7348 section 5). Not tracked: connection tracking would only cost.
+struct TunnelRules {
+  std::string prerouting, input, output;
+};
+TunnelRules tunnel_rules(const HostRuleFacts& facts) {
+  if (facts.nodes.empty() || facts.vnis.empty()) return {};
+  const std::string ours =
+      ports() + " @th,96,24 " + set_of(facts.vnis, [](uint32_t vni) { return std::to_string(vni); });
+  TunnelRules rules;
+  for (bool v4 : {true, false}) {
+    const std::string family = v4 ? "ip" : "ip6", protocol = v4 ? "ipv4" : "ipv6";
+    auto nodes = of_family(facts.nodes, v4);
+    if (nodes.empty()) {
+      rules.input += "    meta nfproto " + protocol + " " + ours + " counter drop comment \"not from a node\"\n";
+      continue;
+    }
+    const std::string set = set_of(nodes, [](const Address& a) { return a.to_string(); });
+    rules.prerouting += "    " + family + " saddr " + set + " " + ours + " notrack\n";
+    rules.input += "    " + family + " saddr != " + set + " " + ours + " counter drop comment \"not from a node\"\n";
+    rules.output += "    " + family + " daddr " + set + " " + ours + " notrack\n";
+  }
+  rules.output =
+      "    meta skuid >= 0 " + ours + " counter drop comment \"only the kernel sends VXLAN\"\n" + rules.output;
+  return rules;
+}
+
+std::string local(const TunnelRules& tunnel) {
   return std::string(
              "  chain prerouting {\n"
              "    type filter hook prerouting priority raw; policy accept;\n"
              // route_localnet is on for uplinks: without this a neighbour could reach what listens on 127.0.0.1
              // (CVE-2020-8558).
-             "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
-             "  }\n"
-             "  chain input {\n"
-             "    type filter hook input priority filter; policy accept;\n"
-             "    iifname \"ul*\" goto to_host\n"
-             "  }\n"
-             "  chain to_host {\n") +
+             "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n") +
+         tunnel.prerouting + "  }\n" +
+         (tunnel.output.empty() ? ""
+                                : "  chain tunnel {\n"
+                                  "    type filter hook output priority raw; policy accept;\n" +
+                                      tunnel.output + "  }\n") +
+         "  chain input {\n"
+         "    type filter hook input priority filter; policy accept;\n"
+         "    iifname \"ul*\" goto to_host\n" +
+         tunnel.input +
+         "  }\n"
+         "  chain to_host {\n" +
          kEstablished +
          "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
          "    meta l4proto tcp counter reject with tcp reset\n"
@@ -86,8 +135,8 @@ std::string postrouting(const HostRuleFacts& facts) {
 }  // namespace
 
 std::string host_rules(const HostRuleFacts& facts) {
-  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local() + forward(facts) + between() +
-         postrouting(facts) + "}\n";
+  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local(tunnel_rules(facts)) + forward(facts) +
+         between() + postrouting(facts) + "}\n";
 }
 
 }  // namespace fairlead::overlay

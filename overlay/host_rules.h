@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/ip.h"
+
 namespace fairlead::overlay {
 
 // The overlay's UDP ports, plain and encrypted (design.md section 4). Containers must not send to them through the
@@ -20,6 +22,10 @@ struct HostRuleFacts {
   bool opened4 = false, opened6 = false;
   // Uplinks of internal networks. Their routers have no default route, so a published port's client is masqueraded.
   std::vector<std::string> internal_uplinks;
+  // Of a cluster: the underlay addresses of all nodes, and the numbers of our networks. VXLAN with other numbers is
+  // somebody else's (Docker's overlay uses the same port).
+  std::vector<Address> nodes;
+  std::vector<uint32_t> vnis;
   friend bool operator==(const HostRuleFacts&, const HostRuleFacts&) = default;
 };
 

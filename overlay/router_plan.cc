@@ -101,13 +101,13 @@ UplinkEnd uplink_end(const Network& network, uint32_t index, const std::string& 
 
 bool uses_family(const Network& network, int family) { return network.subnets.empty() || network.subnet(family); }
 
-RouterPlan plan_router(const Network& network, const Router& router) {
+RouterPlan plan_router(const Network& network, const Router& router, const Mesh* mesh) {
   RouterPlan plan;
   plan.sysctls = router_sysctls(network);
   plan.inside = uplink_end(network, router.index, kRouterUplink, true, router);
   plan.outside = uplink_end(network, router.index, router.uplink, false, router);
   plan.mtu = router.mtu;
-  plan.rules = router_rules(network, router);
+  plan.rules = router_rules(network, router, mesh);
   for (const auto& subnet : network.subnets) {
     const Address gateway = *network.gateway(subnet.family());
     plan.gateways.push_back({gateway, gateway.bits()});
@@ -150,10 +150,11 @@ std::vector<PlannedNeighbour> endpoint_neighbours(const Endpoint& endpoint) {
   return neighbours;
 }
 
-uint32_t container_mtu(const Network& network, uint32_t underlay_mtu) {
+uint32_t container_mtu(const Network& network, uint32_t underlay_mtu, int underlay_family) {
   if (network.mtu != 0) return network.mtu;
+  const uint32_t overhead = kOverlayOverhead + (underlay_family == AF_INET6 ? kIpv6Overhead : 0);
   const uint32_t lowest = uses_family(network, AF_INET6) ? 1280 : 576;  // RFC 8200 section 5, RFC 791
-  return std::max(lowest, underlay_mtu > kOverlayOverhead ? underlay_mtu - kOverlayOverhead : 0);
+  return std::max(lowest, underlay_mtu > overhead ? underlay_mtu - overhead : 0);
 }
 
 }  // namespace fairlead::overlay

@@ -8,6 +8,7 @@
 #include "base/ip.h"
 #include "kernel/rtnl.h"
 #include "kernel/rule.h"
+#include "overlay/mesh.h"
 #include "state/records.h"
 
 namespace fairlead::overlay {
@@ -57,7 +58,8 @@ struct RouterPlan {
 // The families a network's router forwards: those of its subnets; both when the addresses are another IPAM's business.
 bool uses_family(const Network& network, int family);
 
-RouterPlan plan_router(const Network& network, const Router& router);
+// mesh: nullptr where this node is alone.
+RouterPlan plan_router(const Network& network, const Router& router, const Mesh* mesh = nullptr);
 
 // What the router holds for one of its endpoints: a host route per address and the permanent neighbour. link:
 // the endpoint's host end.
@@ -67,6 +69,7 @@ std::vector<PlannedNeighbour> endpoint_neighbours(const Endpoint& endpoint);
 // The MTU of containers when the network does not say: what the underlay carries less the overlay's headers.
 // The same on one node and on many, so that a second node changes nothing for containers that run.
 inline constexpr uint32_t kOverlayOverhead = 50;  // outer Ethernet 14 + IPv4 20 + UDP 8 + VXLAN 8 (RFC 7348 section 5)
-uint32_t container_mtu(const Network& network, uint32_t underlay_mtu);
+inline constexpr uint32_t kIpv6Overhead = 20;     // more, when the underlay is IPv6
+uint32_t container_mtu(const Network& network, uint32_t underlay_mtu, int underlay_family);
 
 }  // namespace fairlead::overlay

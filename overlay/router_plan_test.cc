@@ -111,13 +111,14 @@ TEST(RouterPlan, OfAnEndpointIsAHostRouteAndAPermanentNeighbourPerAddress) {
 
 TEST(ContainerMtu, IsTheDocumentsOrTheUnderlaysLessTheOverlay) {
   auto n = network({"10.32.0.0/16", "fd32::/64"});
-  EXPECT_EQ(container_mtu(n, 1500), 1450u);
-  EXPECT_EQ(container_mtu(n, 9000), 8950u);
-  EXPECT_EQ(container_mtu(n, 1300), 1280u) << "IPv6 needs 1280";
-  EXPECT_EQ(container_mtu(network({"10.32.0.0/16"}), 1300), 1250u);
-  EXPECT_EQ(container_mtu(n, 0), 1280u);
+  EXPECT_EQ(container_mtu(n, 1500, AF_INET), 1450u);
+  EXPECT_EQ(container_mtu(n, 9000, AF_INET), 8950u);
+  EXPECT_EQ(container_mtu(n, 9000, AF_INET6), 8930u) << "an IPv6 header is 20 bytes longer";
+  EXPECT_EQ(container_mtu(n, 1300, AF_INET), 1280u) << "IPv6 needs 1280";
+  EXPECT_EQ(container_mtu(network({"10.32.0.0/16"}), 1300, AF_INET), 1250u);
+  EXPECT_EQ(container_mtu(n, 0, AF_INET), 1280u);
   n.mtu = 1400;
-  EXPECT_EQ(container_mtu(n, 9000), 1400u);
+  EXPECT_EQ(container_mtu(n, 9000, AF_INET), 1400u);
 }
 
 }  // namespace

@@ -12,7 +12,18 @@ namespace {
 
 const char* word(int family) { return family == AF_INET ? "ip" : "ip6"; }
 
-std::string prerouting(const Network& network) {
+// What comes over the overlay comes from a router of this network, with the address of a container that is there. Plain
+// VXLAN proves nothing about who sent it; that is what encryption is for.
+std::string from_other_nodes(const Mesh& mesh) {
+  if (mesh.peers.empty()) return "    iifname \"vx\" counter drop\n";
+  std::string macs;
+  for (const auto& peer : mesh.peers) macs += (macs.empty() ? "" : ", ") + node_mac(peer.number).to_string();
+  return "    iifname \"vx\" ether saddr != { " + macs +
+         " } counter drop comment \"not a router of this network\"\n"
+         "    iifname \"vx\" fib saddr . iif oif missing counter drop comment \"no other node has this address\"\n";
+}
+
+std::string prerouting(const Network& network, const Mesh* mesh) {
   // "fib saddr . iif oif missing": the route back to the source does not lead out of the link the packet came in by.
   // Holds for a neighbour's, the gateway's, a VIP's and any outside address (ISO-15), and for what a container with a
   // leg in another network forwards (ISO-05).
@@ -24,6 +35,7 @@ std::string prerouting(const Network& network) {
   for (const auto& subnet : network.subnets)
     text += std::string("    iifname \"ul\" ") + word(subnet.family()) + " saddr " + subnet.to_string() +
             " counter drop comment \"a container's address from outside\"\n";
+  if (mesh) text += from_other_nodes(*mesh);
   text +=
       "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
       "  }\n";
@@ -50,16 +62,20 @@ std::string marking(const Network& network) {
          "  }\n";
 }
 
-std::string forward(const Network& network) {
+std::string forward(const Network& network, const Mesh* mesh) {
   std::string text =
       "  chain forward {\n"
-      "    type filter hook forward priority filter; policy drop;\n"
+      "    type filter hook forward priority filter; policy drop;\n";
+  // A container may have a larger MTU than the way to another node (its runtime's choice, an underlay that shrank).
+  if (mesh) text += "    oifname \"vx\" tcp flags syn / syn,rst tcp option maxseg size set rt mtu\n";
+  text +=
       "    ct state vmap { established : accept, related : goto errors, invalid : drop }\n"
       // Neighbour discovery is between a link's two ends; connection tracking lets it through untracked.
       "    icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } "
       "counter drop\n";
-  text += network.internal ? "    iifname \"c*\" oifname \"c*\" accept\n"
-                           : "    iifname \"c*\" oifname { \"c*\", \"ul\" } accept\n";
+  const std::string out = std::string(network.internal ? "" : ", \"ul\"") + (mesh ? ", \"vx\"" : "");
+  text += "    iifname \"c*\" oifname " + (out.empty() ? "\"c*\"" : "{ \"c*\"" + out + " }") + " accept\n";
+  if (mesh) text += "    iifname \"vx\" oifname \"c*\" accept\n";
   text +=
       "    iifname \"ul\" oifname \"c*\" ct status dnat accept comment \"published port\"\n"
       "    iifname \"c*\" counter reject with icmpx admin-prohibited\n"
@@ -136,9 +152,9 @@ std::string replace_table(const std::string& name) {
   return "table inet " + name + " {}\ndelete table inet " + name + "\n";
 }
 
-std::string router_rules(const Network& network, const Router& router) {
-  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network) + marking(network) +
-         forward(network) + input(network, router) + postrouting(network, router) + "}\n";
+std::string router_rules(const Network& network, const Router& router, const Mesh* mesh) {
+  return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network, mesh) +
+         marking(network) + forward(network, mesh) + input(network, router) + postrouting(network, router) + "}\n";
 }
 
 }  // namespace fairlead::overlay

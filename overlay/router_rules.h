@@ -9,12 +9,14 @@
 
 #include <string>
 
+#include "overlay/mesh.h"
 #include "state/records.h"
 
 namespace fairlead::overlay {
 
 // One transaction: removes the table if there is one and makes it anew. Established flows are not touched.
-std::string router_rules(const Network& network, const Router& router);
+// mesh: nullptr where this node is alone.
+std::string router_rules(const Network& network, const Router& router, const Mesh* mesh = nullptr);
 
 // "table inet NAME {}\ndelete table inet NAME\n": makes what follows a replacement.
 std::string replace_table(const std::string& name);

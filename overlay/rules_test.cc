@@ -57,6 +57,21 @@ TEST(RouterRules, OfASmallNetworkWithoutAVipPool) {
   EXPECT_EQ(rules_of(network({"10.32.0.0/29"})).find("services"), std::string::npos);
 }
 
+TEST(RouterRules, BetweenNodes) {
+  auto n = network({"10.32.0.0/16", "fd32::/64"});
+  Mesh mesh{1, *Address::parse("192.0.2.1"), {}};
+  auto text = router_rules(n, make_router(n, 3, 1450), &mesh);
+  EXPECT_NE(text.find("iifname \"vx\" counter drop"), std::string::npos) << "nobody else is there";
+  mesh.peers = {{"n2", 2, *Address::parse("192.0.2.2"), {}}, {"n3", 300, *Address::parse("192.0.2.3"), {}}};
+  expect_golden("router_mesh.nft", router_rules(n, make_router(n, 3, 1450), &mesh));
+}
+
+TEST(HostRules, OfANodeOfACluster) {
+  HostRuleFacts facts;
+  facts.nodes = {*Address::parse("192.0.2.1"), *Address::parse("192.0.2.2")};
+  facts.vnis = {4097, 4098};
+  expect_golden("host_cluster.nft", host_rules(facts));
+}
 TEST(HostRules, OfAHostThatForwardedBefore) { expect_golden("host_open.nft", host_rules({})); }
 TEST(HostRules, OfAHostThatDidNotForwardDropWhatIsNotOursNorThroughABridge) {
   expect_golden("host_closed.nft", host_rules({true, true}));

@@ -1,0 +1,48 @@
+// A network between nodes, computed from documents: which other nodes there are and which blocks of its subnets are
+// theirs. Pure. What it means for this node's router: overlay/mesh_plan.h.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ip.h"
+#include "state/node_record.h"
+#include "state/records.h"
+
+namespace fairlead::overlay {
+
+inline constexpr const char* kOverlayLink = "vx";  // in the router
+
+struct Peer {
+  std::string node;
+  uint32_t number = 0;
+  Address underlay;
+  std::vector<Prefix> blocks;  // of this network
+  friend bool operator==(const Peer&, const Peer&) = default;
+};
+
+// One network's view of the cluster from one node.
+struct Mesh {
+  uint32_t number = 0;  // of this node
+  Address underlay;     // this node's
+  std::vector<Peer> peers;
+  friend bool operator==(const Mesh&, const Mesh&) = default;
+};
+
+// (node, block)
+using Blocks = std::vector<std::pair<std::string, Prefix>>;
+
+// nullopt: self is no node of a cluster (no document of that name). Nodes whose underlay is of another family cannot be
+// reached and are left out; unreachable gets their names. So are blocks outside the network's subnets.
+std::optional<Mesh> make_mesh(const Network& network, const std::string& self, const std::vector<Node>& nodes,
+                              const Blocks& blocks, std::vector<std::string>* unreachable = nullptr);
+
+// A router's MAC and its addresses on the overlay: 169.254.128.0 + number, fd57:128:: + number. Nobody else's: there is
+// no neighbour discovery there.
+Mac node_mac(uint32_t number);
+Address node_address(int family, uint32_t number);
+
+}  // namespace fairlead::overlay

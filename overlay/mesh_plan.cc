@@ -1,0 +1,70 @@
+#include "overlay/mesh_plan.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <set>
+
+#include "overlay/host_rules.h"
+
+namespace fairlead::overlay {
+
+MeshPlan plan_mesh(const Network& network, const Mesh& mesh, uint32_t mtu) {
+  MeshPlan plan;
+  plan.device.name = kOverlayLink;
+  plan.device.vni = network.vni;
+  plan.device.local = mesh.underlay;
+  plan.device.port = network.encryption == "none" ? kVxlanPort : kEncryptedVxlanPort;
+  plan.device.mac = node_mac(mesh.number);
+  plan.device.mtu = mtu;
+  Wanted& w = plan.wanted;
+  w.links.push_back({kOverlayLink, plan.device.mac, mtu});
+  for (const auto& subnet : network.subnets) {
+    const Address own = node_address(subnet.family(), mesh.number);
+    w.addresses.push_back({kOverlayLink, Prefix{own, own.bits()}});
+  }
+  for (const auto& peer : mesh.peers) {
+    plan.forwarding.push_back({node_mac(peer.number), peer.underlay});
+    for (const auto& subnet : network.subnets)
+      w.neighbours.push_back({kOverlayLink, node_address(subnet.family(), peer.number), node_mac(peer.number)});
+    for (const auto& block : peer.blocks) {
+      PlannedRoute route;
+      route.link = kOverlayLink;
+      route.route.destination = block;
+      route.route.gateway = node_address(block.family(), peer.number);
+      route.route.onlink = true;
+      w.routes.push_back(route);
+    }
+  }
+  return plan;
+}
+
+bool same_device(const kernel::VxlanSpec& wanted, const kernel::Vxlan& there) {
+  return wanted.vni == there.vni && wanted.local == there.local && wanted.port == there.port && !there.learning;
+}
+
+std::vector<Repair> mesh_difference(const MeshPlan& plan, const Observed& observed, uint32_t device,
+                                    const std::vector<kernel::Forwarding>& forwarding) {
+  std::vector<Repair> out;
+  std::set<std::pair<Prefix, std::optional<Address>>> routes;
+  for (const auto& r : plan.wanted.routes) routes.insert({r.route.destination, r.route.gateway});
+  for (const auto& r : observed.routes)
+    if (r.index == device && r.type == RTN_UNICAST && r.protocol == kernel::kRouteProtocol &&
+        !routes.count({r.destination, r.gateway}))
+      out.push_back({"stale", kernel::delete_route(r)});
+  std::set<Address> neighbours;
+  for (const auto& n : plan.wanted.neighbours) neighbours.insert(n.address);
+  for (const auto& n : observed.neighbours)
+    if (n.index == device && n.permanent && !neighbours.count(n.address))
+      out.push_back({"stale", kernel::delete_neighbour(device, n.address)});
+  auto has = [](const std::vector<kernel::Forwarding>& list, const kernel::Forwarding& entry) {
+    return std::find(list.begin(), list.end(), entry) != list.end();
+  };
+  for (const auto& entry : forwarding)
+    if (!has(plan.forwarding, entry)) out.push_back({"stale", kernel::delete_forwarding(device, entry)});
+  for (const auto& entry : plan.forwarding)
+    if (!has(forwarding, entry)) out.push_back({"forwarding", kernel::set_forwarding(device, entry)});
+  return out;
+}
+
+}  // namespace fairlead::overlay
