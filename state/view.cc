@@ -59,14 +59,15 @@ Result<std::unique_ptr<StateView>> StateView::open(const Paths& paths) {
 int StateView::fd() const { return watcher_->fd(); }
 
 std::string StateView::folder_path(int kind, const std::string& network) const {
-  static const char* const kNames[] = {"/networks", "/services", "/endpoints", "/health", "/routers"};
-  std::string path = (kind == kNetworks || kind == kServices ? paths_.state : paths_.run) + kNames[kind];
+  static const char* const kNames[] = {"/networks", "/services", "/endpoints", "/health", "/routers", "/nodes"};
+  const bool durable = kind == kNetworks || kind == kServices || kind == kNodes;
+  std::string path = (durable ? paths_.state : paths_.run) + kNames[kind];
   if (!network.empty()) path += "/" + network;
   return path;
 }
 
 Result<void> StateView::load_all(Changes& changes) {
-  for (int kind = kNetworks; kind <= kRouters; kind++) {
+  for (int kind = kNetworks; kind <= kNodes; kind++) {
     std::string top = folder_path(kind, "");
     FL_CHECK(make_folders(top));
     // Watch first, read second: what changes in between is read twice, never missed.
@@ -124,6 +125,9 @@ std::set<std::string> StateView::known(int kind, const std::string& network) con
     case kRouters:
       flat(routers_);
       break;
+    case kNodes:
+      flat(nodes_);
+      break;
   }
   return names;
 }
@@ -161,6 +165,9 @@ void StateView::load_document(int kind, const std::string& network, const std::s
     case kRouters:
       return refresh_entry(routers_, changes.routers, problems_, path, name, decode_router,
                            [](const Router& r) { return r.network; });
+    case kNodes:
+      return refresh_entry(nodes_, changes.nodes, problems_, path, name, decode_node,
+                           [](const Node& n) { return n.name; });
   }
 }
 

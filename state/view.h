@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "state/node_record.h"
 #include "state/paths.h"
 #include "state/records.h"
 
@@ -31,8 +32,10 @@ struct Changes {
   std::set<ObjectKey> endpoints;
   std::set<ObjectKey> health;
   std::set<std::string> routers;
+  std::set<std::string> nodes;
   bool any() const {
-    return !(networks.empty() && services.empty() && endpoints.empty() && health.empty() && routers.empty());
+    return !(networks.empty() && services.empty() && endpoints.empty() && health.empty() && routers.empty() &&
+             nodes.empty());
   }
 };
 
@@ -53,11 +56,12 @@ class StateView {
   const std::map<ObjectKey, std::shared_ptr<const Endpoint>>& endpoints() const { return endpoints_; }
   const std::map<ObjectKey, std::shared_ptr<const ServiceHealth>>& health() const { return health_; }
   const std::map<std::string, std::shared_ptr<const Router>>& routers() const { return routers_; }
+  const std::map<std::string, std::shared_ptr<const Node>>& nodes() const { return nodes_; }
   // path → message
   const std::map<std::string, std::string>& problems() const { return problems_; }
 
  private:
-  enum Kind : int { kNetworks, kServices, kEndpoints, kHealth, kRouters };
+  enum Kind : int { kNetworks, kServices, kEndpoints, kHealth, kRouters, kNodes };
   explicit StateView(Paths paths);
 
   std::string folder_path(int kind, const std::string& network) const;
@@ -75,6 +79,7 @@ class StateView {
   std::map<ObjectKey, std::shared_ptr<const Endpoint>> endpoints_;
   std::map<ObjectKey, std::shared_ptr<const ServiceHealth>> health_;
   std::map<std::string, std::shared_ptr<const Router>> routers_;
+  std::map<std::string, std::shared_ptr<const Node>> nodes_;
   std::map<std::string, std::string> problems_;
 };
 

@@ -99,5 +99,25 @@ TEST_F(ViewTest, SurvivesAnOverflowOfTheEventQueue) {
   EXPECT_EQ(view->endpoints().size(), 100u);
 }
 
+TEST_F(ViewTest, FollowsNodesAndRefusesWhatCannotBeReached) {
+  auto view = StateView::open(paths_);
+  ASSERT_TRUE(view);
+  write(paths_.state + "/nodes/n2.json",
+        R"({"apiVersion":1,"name":"n2","number":2,"address":"192.0.2.2","role":"node"})");
+  write(paths_.state + "/nodes/n3.json", R"({"name":"n3","number":3,"address":"127.0.0.1"})");
+  write(paths_.state + "/nodes/n4.json", R"({"name":"n4","number":40000,"address":"192.0.2.4"})");
+  auto changes = (*view)->refresh();
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(changes->nodes, std::set<std::string>{"n2"});
+  ASSERT_EQ((*view)->nodes().count("n2"), 1u);
+  EXPECT_EQ((*view)->nodes().at("n2")->address.to_string(), "192.0.2.2");
+  EXPECT_NE(encode(*(*view)->nodes().at("n2")).find("\"role\":\"node\""), std::string::npos)
+      << "unknown fields are kept";
+  EXPECT_EQ((*view)->problems().size(), 2u);
+  std::filesystem::remove(paths_.state + "/nodes/n2.json");
+  EXPECT_EQ((*view)->refresh()->nodes, std::set<std::string>{"n2"});
+  EXPECT_TRUE((*view)->nodes().empty());
+}
+
 }  // namespace
 }  // namespace fairlead
