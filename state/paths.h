@@ -16,6 +16,15 @@ struct Paths {
 
   std::string networks() const { return state + "/networks"; }
   std::string network(std::string_view name) const { return networks() + "/" + std::string(name) + ".json"; }
+  // Of this node: its name, its balancer.
+  std::string node_document() const { return state + "/node.json"; }
+  std::string nodes() const { return state + "/nodes"; }
+  std::string node(std::string_view name) const { return nodes() + "/" + std::string(name) + ".json"; }
+  std::string blocks() const { return state + "/blocks"; }
+  std::string blocks(std::string_view network) const { return blocks() + "/" + std::string(network); }
+  std::string blocks(std::string_view network, std::string_view node) const {
+    return blocks(network) + "/" + std::string(node) + ".json";
+  }
   std::string services() const { return state + "/services"; }
   std::string services(std::string_view network) const { return services() + "/" + std::string(network); }
   std::string service(std::string_view network, std::string_view name) const {

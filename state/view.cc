@@ -11,8 +11,6 @@
 namespace fairlead {
 namespace {
 
-constexpr bool has_folder_per_network(int kind) { return kind >= 1 && kind <= 3; }
-
 template <class Record>
 Result<std::optional<Record>> read_record(const std::string& path,
                                           Result<Record> (*decode)(const Json&, const std::string&)) {
@@ -56,18 +54,23 @@ Result<std::unique_ptr<StateView>> StateView::open(const Paths& paths) {
   return view;
 }
 
+bool StateView::has_folder_per_network(int kind) {
+  return kind == kServices || kind == kEndpoints || kind == kHealth || kind == kBlocks;
+}
+
 int StateView::fd() const { return watcher_->fd(); }
 
 std::string StateView::folder_path(int kind, const std::string& network) const {
-  static const char* const kNames[] = {"/networks", "/services", "/endpoints", "/health", "/routers", "/nodes"};
-  const bool durable = kind == kNetworks || kind == kServices || kind == kNodes;
+  static const char* const kNames[] = {"/networks", "/services", "/endpoints", "/health",
+                                       "/routers",  "/nodes",    "/blocks"};
+  const bool durable = kind == kNetworks || kind == kServices || kind == kNodes || kind == kBlocks;
   std::string path = (durable ? paths_.state : paths_.run) + kNames[kind];
   if (!network.empty()) path += "/" + network;
   return path;
 }
 
 Result<void> StateView::load_all(Changes& changes) {
-  for (int kind = kNetworks; kind <= kNodes; kind++) {
+  for (int kind = kNetworks; kind <= kBlocks; kind++) {
     std::string top = folder_path(kind, "");
     FL_CHECK(make_folders(top));
     // Watch first, read second: what changes in between is read twice, never missed.
@@ -128,6 +131,9 @@ std::set<std::string> StateView::known(int kind, const std::string& network) con
     case kNodes:
       flat(nodes_);
       break;
+    case kBlocks:
+      nested(blocks_);
+      break;
   }
   return names;
 }
@@ -140,6 +146,7 @@ std::set<std::string> StateView::known_networks(int kind) const {
   if (kind == kServices) collect(services_);
   if (kind == kEndpoints) collect(endpoints_);
   if (kind == kHealth) collect(health_);
+  if (kind == kBlocks) collect(blocks_);
   return names;
 }
 
@@ -168,6 +175,10 @@ void StateView::load_document(int kind, const std::string& network, const std::s
     case kNodes:
       return refresh_entry(nodes_, changes.nodes, problems_, path, name, decode_node,
                            [](const Node& n) { return n.name; });
+    case kBlocks:
+      return refresh_entry(blocks_, changes.blocks, problems_, path, key, decode_node_blocks, [](const NodeBlocks& b) {
+        return ObjectKey{b.network, b.node};
+      });
   }
 }
 

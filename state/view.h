@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "state/block_record.h"
 #include "state/node_record.h"
 #include "state/paths.h"
 #include "state/records.h"
@@ -33,9 +34,10 @@ struct Changes {
   std::set<ObjectKey> health;
   std::set<std::string> routers;
   std::set<std::string> nodes;
+  std::set<ObjectKey> blocks;  // (network, node)
   bool any() const {
     return !(networks.empty() && services.empty() && endpoints.empty() && health.empty() && routers.empty() &&
-             nodes.empty());
+             nodes.empty() && blocks.empty());
   }
 };
 
@@ -57,13 +59,15 @@ class StateView {
   const std::map<ObjectKey, std::shared_ptr<const ServiceHealth>>& health() const { return health_; }
   const std::map<std::string, std::shared_ptr<const Router>>& routers() const { return routers_; }
   const std::map<std::string, std::shared_ptr<const Node>>& nodes() const { return nodes_; }
+  const std::map<ObjectKey, std::shared_ptr<const NodeBlocks>>& blocks() const { return blocks_; }
   // path → message
   const std::map<std::string, std::string>& problems() const { return problems_; }
 
  private:
-  enum Kind : int { kNetworks, kServices, kEndpoints, kHealth, kRouters, kNodes };
+  enum Kind : int { kNetworks, kServices, kEndpoints, kHealth, kRouters, kNodes, kBlocks };
   explicit StateView(Paths paths);
 
+  static bool has_folder_per_network(int kind);
   std::string folder_path(int kind, const std::string& network) const;
   Result<void> load_all(Changes& changes);
   // Reads every document of one folder and drops what is no longer there.
@@ -80,6 +84,7 @@ class StateView {
   std::map<ObjectKey, std::shared_ptr<const ServiceHealth>> health_;
   std::map<std::string, std::shared_ptr<const Router>> routers_;
   std::map<std::string, std::shared_ptr<const Node>> nodes_;
+  std::map<ObjectKey, std::shared_ptr<const NodeBlocks>> blocks_;
   std::map<std::string, std::string> problems_;
 };
 
