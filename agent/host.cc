@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "agent/cluster_documents.h"
 #include "agent/foreign_forward.h"
 #include "agent/host_record.h"
 #include "agent/uplink_index.h"
@@ -85,6 +86,7 @@ Result<void> ensure_locked(const Paths& paths, bool v6, Repairs& repairs) {
   overlay::HostRuleFacts facts;
   facts.opened4 = record.opened4.value_or(false);
   facts.opened6 = record.opened6.value_or(false);
+  FL_CHECK(read_tunnel_facts(paths, facts));
   RulesMark mark = record.rules;
   // Rules first: between opening forwarding and closing it again nothing may pass.
   FL_TRY(auto outcome, ensure_rules(nft, overlay::kHostTable, overlay::host_rules(facts), record.rules));

@@ -3,6 +3,9 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <cstdio>
+
+#include "agent/cluster_documents.h"
 #include "agent/host.h"
 #include "agent/host_record.h"
 #include "agent/uplink_index.h"
@@ -22,9 +25,18 @@ Result<Fd> lock_network(const Paths& paths, const std::string& network, int time
   return lock_file(paths.routers() + "/." + network + ".lock", timeout_ms);
 }
 
-// The MTU of the link the (best) default route leaves by: what the overlay's packets will have.
-Result<uint32_t> underlay_mtu() {
+// The MTU of the link this node's address is on; alone, that of the link the (best) default route leaves by: what the
+// overlay's packets will have.
+Result<uint32_t> underlay_mtu(const overlay::Mesh* mesh) {
   FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_ROUTE));
+  if (mesh) {
+    FL_TRY(auto addresses, kernel::dump_addresses(socket));
+    for (const auto& a : addresses) {
+      if (a.prefix.address != mesh->underlay) continue;
+      FL_TRY(auto link, kernel::find_link(socket, a.index));
+      if (link) return link->mtu;
+    }
+  }
   FL_TRY(auto routes, kernel::dump_routes(socket));
   const kernel::Route* best = nullptr;
   for (const auto& route : routes) {
@@ -41,13 +53,13 @@ Result<uint32_t> underlay_mtu() {
 }
 
 // A container's MTU must not change under it because a route changed: once chosen it stays with the router.
-Result<uint32_t> mtu_of(const Network& network, const std::optional<Router>& known) {
+Result<uint32_t> mtu_of(const Network& network, const std::optional<Router>& known, const overlay::Mesh* mesh) {
   if (network.mtu == 0 && known && known->mtu != 0) return known->mtu;
   uint32_t underlay = kUnknownUnderlayMtu;
   if (network.mtu == 0) {
-    FL_TRY(underlay, underlay_mtu());
+    FL_TRY(underlay, underlay_mtu(mesh));
   }
-  return overlay::container_mtu(network, underlay, AF_INET);
+  return overlay::container_mtu(network, underlay, mesh ? mesh->underlay.family() : AF_INET);
 }
 
 // A document that cannot be read says nothing we could not find out again.
@@ -65,12 +77,19 @@ Result<void> realise_locked(const Paths& paths, const RealiseRequest& request, R
     known.reset();
   }
   FL_TRY(uint32_t index, reserve_index(paths, network.name, known ? std::optional(known->index) : std::nullopt));
-  FL_TRY(uint32_t mtu, mtu_of(network, known));
+  const overlay::Mesh* mesh = request.mesh ? &*request.mesh : nullptr;
+  FL_TRY(uint32_t mtu, mtu_of(network, known, mesh));
   if (request.host) FL_CHECK(ensure_host(paths, overlay::uses_family(network, AF_INET6), out.repairs));
   out.router = overlay::make_router(network, index, mtu);
   if (known) out.router.extra = known->extra;
-  RouterWork work{network,          out.router,        request.endpoints, known ? mark_of(known->extra) : RulesMark{},
-                  request.settings, request.kept_netns};
+  RouterWork work{network,
+                  out.router,
+                  request.endpoints,
+                  known ? mark_of(known->extra) : RulesMark{},
+                  request.settings,
+                  request.kept_netns,
+                  mesh,
+                  request.mesh_changed};
   FL_TRY(out.result, ensure_router(work, out.repairs));
   if (known && out.result.made) out.repairs.add("router");
   out.router.extra = with_mark(out.router.extra, work.rules);
@@ -109,8 +128,12 @@ Result<void> realise_by_name(const Paths& paths, const std::string& name) {
                 " is missing; make it with: fairleadctl network create " + name + ")");
   const auto settings = kernel::SysctlTree::open();
   RealiseRequest request{settings, std::make_shared<const Network>(std::move(*network))};
+  FL_TRY(request.mesh, read_mesh(paths, *request.network));
   FL_TRY(auto done, realise(paths, request));
-  (void)done;
+  // Containers can be attached all the same; the daemon goes on trying.
+  if (!done.result.overlay)
+    fprintf(stderr, "fairlead-agent: network %s between nodes: %s\n", name.c_str(),
+            done.result.overlay.error().message.c_str());
   return {};
 }
 

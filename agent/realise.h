@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,10 @@ struct RealiseRequest {
   std::shared_ptr<const Network> network;
   std::vector<std::shared_ptr<const Endpoint>> endpoints;
   int kept_netns = -1;
-  bool host = true;             // the host's part, too
-  int lock_timeout_ms = 10000;  // 0: an Error with sys EWOULDBLOCK when somebody else is at it
+  bool host = true;                   // the host's part, too
+  int lock_timeout_ms = 10000;        // 0: an Error with sys EWOULDBLOCK when somebody else is at it
+  std::optional<overlay::Mesh> mesh;  // nullopt: this node is alone
+  bool mesh_changed = false;          // since the last time
 };
 
 struct Realised {

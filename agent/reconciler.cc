@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "agent/cluster_documents.h"
 #include "agent/endpoint_check.h"
 #include "agent/host.h"
 #include "agent/realise.h"
@@ -15,6 +16,7 @@
 #include "kernel/netns.h"
 #include "overlay/names.h"
 #include "overlay/router_plan.h"
+#include "state/node_name.h"
 #include "state/store.h"
 
 namespace fairlead::agent {
@@ -49,13 +51,14 @@ Result<std::unique_ptr<Reconciler>> Reconciler::open(Paths paths, Settings setti
 
 void Reconciler::pass(const StateView& view, const Changes& changes, Clock::time_point now) {
   note_changes(changes);
+  note_cluster(view, changes);
   note_host_changes();
   auto networks = needed(view, remove_old_routers(view));
   if (!networks.empty()) check_host(view, networks);
   choose_sweeps(now);
   for (const auto& [name, endpoints] : networks)
     if (auto network = view.networks().find(name); network != view.networks().end())
-      check_router(network->second, endpoints, now);
+      check_router(view, network->second, endpoints, now);
   check_endpoints(view, now);
   describe(view, networks);
 }
@@ -65,6 +68,22 @@ void Reconciler::note_changes(const Changes& changes) {
     if (auto entry = routers_.find(name); entry != routers_.end()) entry->second.dirty = true;
   for (const auto& name : changes.routers)
     if (auto entry = routers_.find(name); entry != routers_.end()) entry->second.dirty = true;
+  for (const auto& [network, node] : changes.blocks)
+    if (auto entry = routers_.find(network); entry != routers_.end()) entry->second.dirty = true;
+  if (changes.nodes.empty()) return;
+  for (auto& [name, entry] : routers_) entry.dirty = true;
+}
+
+// Which node this is, asked only where there are several. The host's rules name nodes and networks.
+void Reconciler::note_cluster(const StateView& view, const Changes& changes) {
+  const bool cluster = !view.nodes().empty();
+  if (cluster != !self_.empty() || !changes.nodes.empty()) {
+    auto name = cluster ? node_name(paths_) : Result<std::string>("");
+    report("node", name ? Result<void>() : fail(name.error()));
+    host_dirty_ = host_dirty_ || self_ != name.value_or("") || !changes.nodes.empty();
+    self_ = name.value_or("");
+  }
+  if (cluster && !changes.networks.empty()) host_dirty_ = true;
 }
 
 void Reconciler::note_host_changes() {
@@ -146,11 +165,13 @@ const kernel::SysctlTree& Reconciler::settings_tree() {
   return *settings_tree_;
 }
 
-void Reconciler::check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
-                              Clock::time_point now) {
+void Reconciler::check_router(const StateView& view, const std::shared_ptr<const Network>& network,
+                              const EndpointList& endpoints, Clock::time_point now) {
   RouterEntry& entry = routers_[network->name];
   if (!needs_work(entry, network->name, now)) return;
-  RealiseRequest request{settings_tree(), network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0};
+  RealiseRequest request{settings_tree(), network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0, {}};
+  request.mesh = mesh_of(view, self_, *network);
+  request.mesh_changed = request.mesh != entry.mesh;
   auto done = realise(paths_, request);
   if (!done) {
     if (done.error().sys == EWOULDBLOCK) return;  // a `realise` is at it; next pass
@@ -159,6 +180,8 @@ void Reconciler::check_router(const std::shared_ptr<const Network>& network, con
   }
   count("network " + network->name, done->repairs);
   report("network " + network->name, {});
+  report_overlay(network->name, done->result.overlay, request.mesh);
+  entry.mesh = std::move(request.mesh);
   entry.dirty = false;
   entry.looked_at = now;
   entry.uplink = done->router.uplink;
@@ -171,6 +194,19 @@ void Reconciler::check_router(const std::shared_ptr<const Network>& network, con
   auto watch = RouterWatch::open(std::move(done->result.netns));
   if (!watch) return report("network " + network->name, fail(watch.error()));
   entry.watch = std::move(*watch);
+}
+
+// The way to other nodes is no business of the containers here: its trouble has a line of its own.
+void Reconciler::report_overlay(const std::string& network, const Result<void>& overlay,
+                                const std::optional<overlay::Mesh>& mesh) {
+  const std::string subject = "network " + network + " between nodes";
+  if (!overlay) return report(subject, fail(overlay.error().with(subject)));
+  if (!mesh || mesh->unreachable.empty()) return report(subject, {});
+  std::string names;
+  for (const auto& name : mesh->unreachable) names += (names.empty() ? "" : ", ") + name;
+  report(subject,
+         fail(subject + ": " + names + " cannot be reached: the underlay address is not of this node's family (" +
+              mesh->underlay.to_string() + "), or the number is this node's"));
 }
 
 const kernel::Link* Reconciler::host_end(const Endpoint& endpoint) const {

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "kernel/rtnl.h"
 #include "kernel/sysctl.h"
+#include "overlay/mesh.h"
 #include "state/paths.h"
 #include "state/view.h"
 
@@ -55,6 +56,7 @@ class Reconciler {
     std::map<std::string, kernel::Link> host_ends;  // by name, as of the last look
     uint32_t mtu = 0;
     std::string uplink;
+    std::optional<overlay::Mesh> mesh;  // as of the last look
   };
   struct EndpointEntry {
     std::optional<ino_t> seen;
@@ -69,14 +71,17 @@ class Reconciler {
   // The networks this node takes part in, with their endpoints here.
   std::map<std::string, EndpointList> needed(const StateView& view, const std::set<std::string>& removed) const;
   void note_changes(const Changes& changes);
+  void note_cluster(const StateView& view, const Changes& changes);
   void note_host_changes();
   void check_host(const StateView& view, const std::map<std::string, EndpointList>& networks);
   // → the networks whose router was taken away now; the view does not know yet.
   std::set<std::string> remove_old_routers(const StateView& view);
   void choose_sweeps(Clock::time_point now);
   bool needs_work(RouterEntry& entry, const std::string& name, Clock::time_point now);
-  void check_router(const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
+  void check_router(const StateView& view, const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
                     Clock::time_point now);
+  void report_overlay(const std::string& network, const Result<void>& overlay,
+                      const std::optional<overlay::Mesh>& mesh);
   void check_endpoints(const StateView& view, Clock::time_point now);
   void check_one(const StateView& view, const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
   void reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
@@ -88,6 +93,7 @@ class Reconciler {
 
   Paths paths_;
   Settings settings_;
+  std::string self_;  // this node's name; empty: alone
   HostWatch host_watch_;
   std::map<std::string, RouterEntry> routers_;
   std::map<ObjectKey, EndpointEntry> endpoint_entries_;

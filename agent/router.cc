@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <functional>
 
+#include "agent/overlay_link.h"
 #include "base/file.h"
 #include "kernel/netns.h"
 #include "kernel/nft.h"
@@ -155,7 +156,7 @@ Result<Observed> observe_uplink(NetlinkSocket& socket, const std::string& name) 
 }  // namespace
 
 Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
-  const RouterPlan plan = overlay::plan_router(work.network, work.router);
+  const RouterPlan plan = overlay::plan_router(work.network, work.router, work.mesh);
   FL_TRY(Opened o, open_router(work, repairs));
   FL_CHECK(kernel::in_netns(o.netns.get(), [&] { return ensure_inside(work, plan, o.fresh, repairs); }));
   FL_TRY(bool new_uplink, ensure_uplink(work, plan, o, repairs));
@@ -173,6 +174,8 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
   FL_TRY(result.observed,
          settle(
              wanted, [&] { return overlay::observe(*o.inside); }, *o.inside, count ? &repairs : nullptr, nullptr));
+  result.overlay = ensure_overlay({work.network, work.mesh, plan.mtu, o.netns.get(), *o.inside, *o.host},
+                                  count && !work.mesh_changed ? &repairs : nullptr);
   if (o.fresh) {
     FL_TRY(bool pinned, kernel::pin_netns(o.netns.get(), work.router.netns));
     if (!pinned) return fail("network namespace " + work.router.netns + " was made by somebody else meanwhile", EEXIST);

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "kernel/sysctl.h"
 #include "overlay/difference.h"
+#include "overlay/mesh.h"
 #include "state/records.h"
 
 namespace fairlead::agent {
@@ -25,13 +26,16 @@ struct RouterWork {
   std::vector<std::shared_ptr<const Endpoint>> endpoints;  // whose routes and neighbours are looked after
   RulesMark rules;                                         // in and out
   const kernel::SysctlTree& settings;
-  int kept_netns = -1;  // the namespace as it was last seen: gets its name back when that was removed
+  int kept_netns = -1;                  // the namespace as it was last seen: gets its name back when that was removed
+  const overlay::Mesh* mesh = nullptr;  // nullptr: this node is alone
+  bool mesh_changed = false;            // since the last time: differences are no drift
 };
 
 struct RouterResult {
   Fd netns;
   bool made = false;           // nothing of it was there
   overlay::Observed observed;  // its links, routes ... after the repairs
+  Result<void> overlay;        // the way to other nodes; its trouble is none of the containers' here
 };
 
 // repairs: what had to be put back; nothing is counted for a router that was made.

@@ -31,17 +31,17 @@ Address node_address(int family, uint32_t number) {
 }
 
 std::optional<Mesh> make_mesh(const Network& network, const std::string& self, const std::vector<Node>& nodes,
-                              const Blocks& blocks, std::vector<std::string>* unreachable) {
+                              const Blocks& blocks) {
   auto own = std::find_if(nodes.begin(), nodes.end(), [&](const Node& n) { return n.name == self; });
   if (own == nodes.end()) return std::nullopt;
-  Mesh mesh{own->number, own->address, {}};
+  Mesh mesh{own->number, own->address, {}, {}};
   std::map<std::string, Peer> peers;
   for (const auto& node : nodes) {
-    if (node.number == own->number) continue;
-    if (node.address.family() == own->address.family())
+    if (node.name == self) continue;
+    if (node.address.family() == own->address.family() && node.number != own->number)
       peers[node.name] = {node.name, node.number, node.address, {}};
-    else if (unreachable)
-      unreachable->push_back(node.name);
+    else
+      mesh.unreachable.push_back(node.name);
   }
   for (const auto& [node, block] : blocks)
     if (auto peer = peers.find(node); peer != peers.end() && inside(network, block))

@@ -29,16 +29,17 @@ struct Mesh {
   uint32_t number = 0;  // of this node
   Address underlay;     // this node's
   std::vector<Peer> peers;
+  // Names of nodes that cannot be peers: their underlay is of the other family, or they have this node's number.
+  std::vector<std::string> unreachable;
   friend bool operator==(const Mesh&, const Mesh&) = default;
 };
 
 // (node, block)
 using Blocks = std::vector<std::pair<std::string, Prefix>>;
 
-// nullopt: self is no node of a cluster (no document of that name). Nodes whose underlay is of another family cannot be
-// reached and are left out; unreachable gets their names. So are blocks outside the network's subnets.
+// nullopt: self is no node of a cluster (no document of that name). Blocks outside the network's subnets are left out.
 std::optional<Mesh> make_mesh(const Network& network, const std::string& self, const std::vector<Node>& nodes,
-                              const Blocks& blocks, std::vector<std::string>* unreachable = nullptr);
+                              const Blocks& blocks);
 
 // A router's MAC and its addresses on the overlay: 169.254.128.0 + number, fd57:128:: + number. Nobody else's: there is
 // no neighbour discovery there.

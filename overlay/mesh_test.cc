@@ -32,15 +32,14 @@ std::vector<Node> nodes() {
 }
 
 TEST(Mesh, HoldsTheOtherNodesOfTheSameUnderlayWithTheirBlocks) {
-  std::vector<std::string> unreachable;
-  auto mesh = make_mesh(network(), "n1", nodes(), blocks(), &unreachable);
+  auto mesh = make_mesh(network(), "n1", nodes(), blocks());
   ASSERT_TRUE(mesh);
   EXPECT_EQ(mesh->number, 1u);
   EXPECT_EQ(mesh->underlay.to_string(), "192.0.2.1");
   ASSERT_EQ(mesh->peers.size(), 1u);
   EXPECT_EQ(mesh->peers[0].node, "n2");
   ASSERT_EQ(mesh->peers[0].blocks.size(), 2u) << "what is outside the subnets is nobody's";
-  EXPECT_EQ(unreachable, std::vector<std::string>{"n3"});
+  EXPECT_EQ(mesh->unreachable, std::vector<std::string>{"n3"});
 }
 
 TEST(Mesh, IsNoneForANodeWithoutADocument) { EXPECT_FALSE(make_mesh(network(), "n9", nodes(), blocks())); }

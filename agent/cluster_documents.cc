@@ -1,0 +1,74 @@
+#include "agent/cluster_documents.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "state/node_name.h"
+#include "state/store.h"
+
+namespace fairlead::agent {
+namespace {
+
+// Encryption between nodes is not there yet; until it is, such a network stays on its node.
+bool may_leave(const Network& network) { return network.encryption == "none"; }
+
+template <class Record>
+Result<std::vector<Record>> read_all(const std::string& folder,
+                                     Result<Record> (*decode)(const Json&, const std::string&)) {
+  std::vector<Record> records;
+  FL_TRY(auto names, list_documents(folder));
+  for (const auto& name : names) {
+    const std::string path = folder + "/" + name + ".json";
+    auto text = read_file(path);
+    if (!text || !*text) continue;
+    auto json = parse_json(**text, path);
+    if (!json) continue;
+    if (auto record = decode(*json, path)) records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+void add_blocks(overlay::Blocks& blocks, const NodeBlocks& document) {
+  for (const auto& block : document.blocks) blocks.emplace_back(document.node, block);
+}
+
+}  // namespace
+
+std::optional<overlay::Mesh> mesh_of(const StateView& view, const std::string& self, const Network& network) {
+  if (!may_leave(network) || !view.nodes().count(self)) return std::nullopt;
+  std::vector<Node> nodes;
+  for (const auto& [name, node] : view.nodes()) nodes.push_back(*node);
+  overlay::Blocks blocks;
+  const auto& all = view.blocks();
+  for (auto i = all.lower_bound({network.name, ""}); i != all.end() && i->first.first == network.name; ++i)
+    add_blocks(blocks, *i->second);
+  return overlay::make_mesh(network, self, nodes, blocks);
+}
+
+Result<std::optional<overlay::Mesh>> read_mesh(const Paths& paths, const Network& network) {
+  if (!may_leave(network)) return std::nullopt;
+  FL_TRY(auto nodes, read_all(paths.nodes(), decode_node));
+  if (nodes.empty()) return std::nullopt;
+  FL_TRY(auto self, node_name(paths));
+  FL_TRY(auto documents, read_all(paths.blocks(network.name), decode_node_blocks));
+  overlay::Blocks blocks;
+  for (const auto& document : documents) add_blocks(blocks, document);
+  return overlay::make_mesh(network, self, nodes, blocks);
+}
+
+Result<void> read_tunnel_facts(const Paths& paths, overlay::HostRuleFacts& facts) {
+  FL_TRY(auto nodes, read_all(paths.nodes(), decode_node));
+  if (nodes.empty()) return {};
+  auto self = node_name(paths);  // a node that does not know its name has no overlay; the daemon says so
+  if (!self || std::none_of(nodes.begin(), nodes.end(), [&](const Node& n) { return n.name == *self; })) return {};
+  for (const auto& node : nodes) facts.nodes.push_back(node.address);
+  FL_TRY(auto networks, read_all(paths.networks(), decode_network));
+  for (const auto& network : networks) facts.vnis.push_back(network.vni);
+  std::sort(facts.vnis.begin(), facts.vnis.end());
+  std::sort(facts.nodes.begin(), facts.nodes.end());
+  facts.nodes.erase(std::unique(facts.nodes.begin(), facts.nodes.end()), facts.nodes.end());
+  return {};
+}
+
+}  // namespace fairlead::agent

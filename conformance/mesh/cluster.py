@@ -1,0 +1,74 @@
+"""Several nodes by documents alone: what managers would tell every node is written into each one's state directory."""
+from lab import *
+
+NAMES = ("n1", "n2", "n3")
+SUBNETS = ("10.32.0.0/16", "fd32::/64")
+WITHIN = 2.0
+
+
+def vni_of(network):
+    return {"appnet": 4097, "other": 4098}[network]
+
+
+class Cluster:
+    """Nodes on one wire. family: of the underlay. agents: whether the daemons run."""
+
+    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500):
+        self.lab, self.family = lab, family
+        self.wire = lab.segment("wire", mtu=mtu)
+        self.nodes = [lab.host(name, self.wire) for name in NAMES[:count]]
+        self.outside = lab.outside(self.wire)
+        self.networks = networks
+        for node in self.nodes:
+            node.must("ip route add default via", self.outside.address(4))
+            node.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": node.name, "balancer": "nft"})
+            for network in networks:
+                node.write(f"/var/lib/fairlead/networks/{network}.json",
+                           {"apiVersion": 1, "name": network, "vni": vni_of(network), "subnets": list(SUBNETS)})
+        for number, node in enumerate(self.nodes, 1):
+            self.tell(node, number)
+            for network in networks:
+                self.give(network, node.name, [f"10.32.{number}.0/24", f"fd32::{number}:0/112"])
+        self.agents = [node.start_agent() for node in self.nodes] if agents else []
+
+    def everywhere(self, path, document):
+        for node in self.nodes:
+            if document is None:
+                node.remove(path)
+            else:
+                node.write(path, document)
+
+    def tell(self, node, number, address=None):
+        """The document of a node, on every node."""
+        self.everywhere(f"/var/lib/fairlead/nodes/{node.name}.json",
+                        {"apiVersion": 1, "name": node.name, "number": number, "address": address or node.address(self.family)})
+
+    def forget(self, node):
+        self.everywhere(f"/var/lib/fairlead/nodes/{node.name}.json", None)
+
+    def give(self, network, name, blocks):
+        self.everywhere(f"/var/lib/fairlead/blocks/{network}/{name}.json",
+                        {"apiVersion": 1, "network": network, "node": name, "blocks": blocks})
+
+    def container(self, node, name, network="appnet", last=None, **keys):
+        """Attached with addresses of the node's block: 10.32.NODE.last and its IPv6 twin."""
+        number = NAMES.index(node.name) + 1
+        last = last or 10 + len(node.containers)
+        container = node.container(name)
+        container.attach(conflist(network, **keys), capabilities={"ips": [f"10.32.{number}.{last}", f"fd32::{number}:{last:x}"]})
+        return container
+
+    def pair(self, network="appnet"):
+        """A container on each of the first two nodes; the second serves."""
+        a, b = self.container(self.nodes[0], f"{network}-a", network), self.container(self.nodes[1], f"{network}-b", network)
+        b.serve_tcp(7000)
+        b.serve_udp(7000)
+        return a, b
+
+
+def reaches(client, server, families=(4, 6)):
+    for address in [a for family, a in ((4, server.ip), (6, server.ip6)) if family in families]:
+        equal(client.tcp_request(address, 7000, timeout=1).name, server.name, f"TCP to {address}")
+        equal(client.udp_request(address, 7000, timeout=1).name, server.name, f"UDP to {address}")
+        true(client.ping(address) is not None, f"echo to {address}")
+    return True
