@@ -40,6 +40,24 @@ void refresh_entry(std::map<Key, std::shared_ptr<const Record>>& map, std::set<K
   }
 }
 
+// In the order of StateView::Kind.
+struct KindOfDocument {
+  const char* path;
+  bool durable;  // below state/, not run/
+  int depth;     // folders below the top one: none, one per network, one per network and node
+};
+constexpr KindOfDocument kKindTable[] = {
+    {"/networks", true, 0}, {"/services", true, 1},          {"/endpoints", false, 1},
+    {"/health", false, 1},  {"/routers", false, 0},          {"/nodes", true, 0},
+    {"/blocks", true, 1},   {"/remote/endpoints", false, 2}, {"/remote/health", false, 2}};
+
+int depth_of(const std::string& folder) {
+  return folder.empty() ? 0 : 1 + static_cast<int>(std::count(folder.begin(), folder.end(), '/'));
+}
+std::string below(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
+
 }  // namespace
 
 StateView::StateView(Paths paths) : paths_(std::move(paths)) {}
@@ -54,63 +72,58 @@ Result<std::unique_ptr<StateView>> StateView::open(const Paths& paths) {
   return view;
 }
 
-bool StateView::has_folder_per_network(int kind) {
-  return kind == kServices || kind == kEndpoints || kind == kHealth || kind == kBlocks;
-}
-
 int StateView::fd() const { return watcher_->fd(); }
 
-std::string StateView::folder_path(int kind, const std::string& network) const {
-  static const char* const kNames[] = {"/networks", "/services", "/endpoints", "/health",
-                                       "/routers",  "/nodes",    "/blocks"};
-  const bool durable = kind == kNetworks || kind == kServices || kind == kNodes || kind == kBlocks;
-  std::string path = (durable ? paths_.state : paths_.run) + kNames[kind];
-  if (!network.empty()) path += "/" + network;
-  return path;
+std::string StateView::folder_path(int kind, const std::string& folder) const {
+  return (kKindTable[kind].durable ? paths_.state : paths_.run) + kKindTable[kind].path +
+         (folder.empty() ? "" : "/" + folder);
 }
 
 Result<void> StateView::load_all(Changes& changes) {
-  for (int kind = kNetworks; kind <= kBlocks; kind++) {
-    std::string top = folder_path(kind, "");
-    FL_CHECK(make_folders(top));
-    // Watch first, read second: what changes in between is read twice, never missed.
-    FL_CHECK(watcher_->watch({kind, "", has_folder_per_network(kind), top}));
-    if (!has_folder_per_network(kind)) {
-      FL_CHECK(load_folder(kind, "", changes));
-      continue;
-    }
-    FL_TRY(auto folders, list_folders(top));
-    std::set<std::string> networks(folders.begin(), folders.end());
-    networks.merge(known_networks(kind));
-    for (const auto& network : networks) FL_CHECK(load_folder(kind, network, changes));
+  for (int kind = 0; kind < kKinds; kind++) {
+    FL_CHECK(make_folders(folder_path(kind, "")));
+    FL_CHECK(load_folder(kind, "", changes));
   }
   return {};
 }
 
-Result<void> StateView::load_folder(int kind, const std::string& network, Changes& changes) {
-  std::string path = folder_path(kind, network);
-  if (!network.empty()) {
-    if (!is_object_name(network)) {
-      problems_[path] = path + ": not the name of a network; the folder is ignored";
-      return {};
-    }
-    FL_CHECK(watcher_->watch({kind, network, false, path}));
+Result<void> StateView::load_folder(int kind, const std::string& folder, Changes& changes) {
+  const std::string path = folder_path(kind, folder), name = folder.substr(folder.rfind('/') + 1);
+  if (!folder.empty() && !is_object_name(name)) {
+    problems_[path] = path + ": not the name of a network or node; the folder is ignored";
+    return {};
   }
-  FL_TRY(auto names, list_documents(path));
+  const bool inner = depth_of(folder) < kKindTable[kind].depth;
+  // Watch first, read second: what changes in between is read twice, never missed.
+  FL_CHECK(watcher_->watch({kind, folder, inner, path}));
+  FL_TRY(auto names, inner ? list_folders(path) : list_documents(path));
   std::set<std::string> all(names.begin(), names.end());
-  all.merge(known(kind, network));
-  for (const auto& name : all) load_document(kind, network, name, changes);
+  all.merge(known(kind, folder));
+  for (const auto& each : all) {
+    if (inner)
+      FL_CHECK(load_folder(kind, below(folder, each), changes));
+    else
+      load_document(kind, folder, each, changes);
+  }
   return {};
 }
 
-std::set<std::string> StateView::known(int kind, const std::string& network) const {
+std::set<std::string> StateView::known(int kind, const std::string& folder) const {
   std::set<std::string> names;
+  const std::string prefix = folder.empty() ? "" : folder + "/";
+  auto take = [&](const std::string& key) {
+    if (!key.starts_with(prefix)) return;
+    const std::string rest = key.substr(prefix.size());
+    names.insert(rest.substr(0, rest.find('/')));
+  };
   auto flat = [&](const auto& map) {
-    for (const auto& [key, record] : map) names.insert(key);
+    for (const auto& [key, record] : map) take(key);
   };
   auto nested = [&](const auto& map) {
-    for (auto it = map.lower_bound({network, ""}); it != map.end() && it->first.first == network; ++it)
-      names.insert(it->first.second);
+    const std::string network = folder.substr(0, folder.find('/'));
+    auto i = network.empty() ? map.begin() : map.lower_bound({network, ""});
+    for (; i != map.end() && (network.empty() || i->first.first == network); ++i)
+      take(i->first.first + "/" + i->first.second);
   };
   switch (kind) {
     case kNetworks:
@@ -134,25 +147,21 @@ std::set<std::string> StateView::known(int kind, const std::string& network) con
     case kBlocks:
       nested(blocks_);
       break;
+    case kRemoteEndpoints:
+      nested(remote_endpoints_);
+      break;
+    case kRemoteHealth:
+      nested(remote_health_);
+      break;
   }
   return names;
 }
 
-std::set<std::string> StateView::known_networks(int kind) const {
-  std::set<std::string> names;
-  auto collect = [&](const auto& map) {
-    for (const auto& [key, record] : map) names.insert(key.first);
-  };
-  if (kind == kServices) collect(services_);
-  if (kind == kEndpoints) collect(endpoints_);
-  if (kind == kHealth) collect(health_);
-  if (kind == kBlocks) collect(blocks_);
-  return names;
-}
-
-void StateView::load_document(int kind, const std::string& network, const std::string& name, Changes& changes) {
-  std::string path = folder_path(kind, network) + "/" + name + ".json";
-  ObjectKey key{network, name};
+void StateView::load_document(int kind, const std::string& folder, const std::string& name, Changes& changes) {
+  const std::string path = folder_path(kind, folder) + "/" + name + ".json";
+  const auto slash = folder.find('/');
+  const std::string node = slash == folder.npos ? "" : folder.substr(slash + 1);
+  const ObjectKey key{folder.substr(0, slash), node.empty() ? name : node + "/" + name};
   switch (kind) {
     case kNetworks:
       return refresh_entry(networks_, changes.networks, problems_, path, name, decode_network,
@@ -179,6 +188,16 @@ void StateView::load_document(int kind, const std::string& network, const std::s
       return refresh_entry(blocks_, changes.blocks, problems_, path, key, decode_node_blocks, [](const NodeBlocks& b) {
         return ObjectKey{b.network, b.node};
       });
+    case kRemoteEndpoints:
+      return refresh_entry(remote_endpoints_, changes.remote_endpoints, problems_, path, key, decode_endpoint,
+                           [](const Endpoint& e) {
+                             return ObjectKey{e.network, e.node + "/" + e.key()};
+                           });
+    case kRemoteHealth:
+      return refresh_entry(remote_health_, changes.remote_health, problems_, path, key, decode_health,
+                           [&](const ServiceHealth& h) {
+                             return ObjectKey{h.network, node + "/" + h.service};
+                           });
   }
 }
 
@@ -191,11 +210,11 @@ Result<Changes> StateView::refresh() {
   FL_CHECK(watcher_->drain([&](StateWatcher::What what, const StateWatcher::Folder& folder, const std::string& name) {
     if (what == StateWatcher::What::kLost) lost = true;
     if (what == StateWatcher::What::kDocument) documents.emplace(folder.kind, folder.network, name);
-    if (what == StateWatcher::What::kFolder && folder.top) folders.emplace(folder.kind, name);
+    if (what == StateWatcher::What::kFolder && folder.top) folders.emplace(folder.kind, below(folder.network, name));
   }));
   if (lost) return rescan();
-  for (const auto& [kind, network] : folders) FL_CHECK(load_folder(kind, network, changes));
-  for (const auto& [kind, network, name] : documents) load_document(kind, network, name, changes);
+  for (const auto& [kind, folder] : folders) FL_CHECK(load_folder(kind, folder, changes));
+  for (const auto& [kind, folder, name] : documents) load_document(kind, folder, name, changes);
   return changes;
 }
 

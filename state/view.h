@@ -34,10 +34,12 @@ struct Changes {
   std::set<ObjectKey> health;
   std::set<std::string> routers;
   std::set<std::string> nodes;
-  std::set<ObjectKey> blocks;  // (network, node)
+  std::set<ObjectKey> blocks;            // (network, node)
+  std::set<ObjectKey> remote_endpoints;  // (network, "node/attachment key")
+  std::set<ObjectKey> remote_health;     // (network, "node/service")
   bool any() const {
     return !(networks.empty() && services.empty() && endpoints.empty() && health.empty() && routers.empty() &&
-             nodes.empty() && blocks.empty());
+             nodes.empty() && blocks.empty() && remote_endpoints.empty() && remote_health.empty());
   }
 };
 
@@ -60,21 +62,35 @@ class StateView {
   const std::map<std::string, std::shared_ptr<const Router>>& routers() const { return routers_; }
   const std::map<std::string, std::shared_ptr<const Node>>& nodes() const { return nodes_; }
   const std::map<ObjectKey, std::shared_ptr<const NodeBlocks>>& blocks() const { return blocks_; }
+  // What other nodes have; as (network, "node/…").
+  const std::map<ObjectKey, std::shared_ptr<const Endpoint>>& remote_endpoints() const { return remote_endpoints_; }
+  const std::map<ObjectKey, std::shared_ptr<const ServiceHealth>>& remote_health() const { return remote_health_; }
   // path → message
   const std::map<std::string, std::string>& problems() const { return problems_; }
 
  private:
-  enum Kind : int { kNetworks, kServices, kEndpoints, kHealth, kRouters, kNodes, kBlocks };
+  enum Kind : int {
+    kNetworks,
+    kServices,
+    kEndpoints,
+    kHealth,
+    kRouters,
+    kNodes,
+    kBlocks,
+    kRemoteEndpoints,
+    kRemoteHealth,
+    kKinds
+  };
   explicit StateView(Paths paths);
 
-  static bool has_folder_per_network(int kind);
-  std::string folder_path(int kind, const std::string& network) const;
+  // A folder of a kind: "" for its top folder, "NETWORK", "NETWORK/NODE".
+  std::string folder_path(int kind, const std::string& folder) const;
   Result<void> load_all(Changes& changes);
-  // Reads every document of one folder and drops what is no longer there.
-  Result<void> load_folder(int kind, const std::string& network, Changes& changes);
-  void load_document(int kind, const std::string& network, const std::string& name, Changes& changes);
-  std::set<std::string> known(int kind, const std::string& network) const;
-  std::set<std::string> known_networks(int kind) const;
+  // Reads everything below a folder and drops what is no longer there.
+  Result<void> load_folder(int kind, const std::string& folder, Changes& changes);
+  void load_document(int kind, const std::string& folder, const std::string& name, Changes& changes);
+  // Names of the documents, or of the folders, that the maps have from this folder.
+  std::set<std::string> known(int kind, const std::string& folder) const;
 
   Paths paths_;
   std::unique_ptr<StateWatcher> watcher_;
@@ -85,6 +101,8 @@ class StateView {
   std::map<std::string, std::shared_ptr<const Router>> routers_;
   std::map<std::string, std::shared_ptr<const Node>> nodes_;
   std::map<ObjectKey, std::shared_ptr<const NodeBlocks>> blocks_;
+  std::map<ObjectKey, std::shared_ptr<const Endpoint>> remote_endpoints_;
+  std::map<ObjectKey, std::shared_ptr<const ServiceHealth>> remote_health_;
   std::map<std::string, std::string> problems_;
 };
 

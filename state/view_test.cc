@@ -119,5 +119,36 @@ TEST_F(ViewTest, FollowsNodesAndRefusesWhatCannotBeReached) {
   EXPECT_TRUE((*view)->nodes().empty());
 }
 
+TEST_F(ViewTest, FollowsWhatOtherNodesHave) {
+  auto view = StateView::open(paths_);
+  ASSERT_TRUE(view);
+  const std::string folder = paths_.run + "/remote/endpoints/appnet/n2";
+  auto document = [](const std::string& node) {
+    return R"({"network":"appnet","container":"c1","ifname":"eth0","node":")" + node +
+           R"(","addresses":["10.32.2.5"]})";
+  };
+  write(folder + "/c1-eth0.json", document("n2"));
+  write(paths_.run + "/remote/endpoints/appnet/n3/c1-eth0.json", document("n2"));
+  write(paths_.run + "/remote/health/appnet/n2/web.json",
+        R"({"network":"appnet","service":"web","unhealthy":["c1-eth0"]})");
+  auto changes = (*view)->refresh();
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(changes->remote_endpoints, (std::set<ObjectKey>{{"appnet", "n2/c1-eth0"}}));
+  EXPECT_EQ(changes->remote_health, (std::set<ObjectKey>{{"appnet", "n2/web"}}));
+  EXPECT_TRUE((*view)->endpoints().empty()) << "they are not this node's";
+  EXPECT_EQ((*view)->problems().size(), 1u) << "n3 has a document of n2";
+  // A second document in a folder that is known, and one in a network that is new.
+  write(folder + "/c2-eth0.json", R"({"network":"appnet","container":"c2","ifname":"eth0","node":"n2"})");
+  EXPECT_EQ((*view)->refresh()->remote_endpoints, (std::set<ObjectKey>{{"appnet", "n2/c2-eth0"}}));
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ((*view)->refresh()->remote_endpoints.size(), 2u);
+  EXPECT_TRUE((*view)->remote_endpoints().empty());
+  write(folder + "/c1-eth0.json", document("n2"));
+  EXPECT_EQ((*view)->refresh()->remote_endpoints, (std::set<ObjectKey>{{"appnet", "n2/c1-eth0"}}))
+      << "the node is back";
+  std::filesystem::remove_all(paths_.run + "/remote/endpoints/appnet");
+  EXPECT_EQ((*view)->rescan()->remote_endpoints, (std::set<ObjectKey>{{"appnet", "n2/c1-eth0"}}));
+}
+
 }  // namespace
 }  // namespace fairlead

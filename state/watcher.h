@@ -13,11 +13,11 @@ namespace fairlead {
 
 class StateWatcher {
  public:
-  // A watched folder: what it holds (kind, the view's own numbering) and for which network ("" for a top folder).
+  // A watched folder: what it holds (kind, the view's own numbering) and which of that kind it is ("" for the top one).
   struct Folder {
     int kind = 0;
     std::string network;
-    bool top = false;  // holds one folder per network
+    bool top = false;  // holds folders, not documents
     std::string path;
   };
   enum class What { kDocument, kFolder, kLost };
