@@ -33,6 +33,13 @@ struct Paths {
   std::string endpoints() const { return run + "/endpoints"; }
   std::string endpoints(std::string_view network) const { return endpoints() + "/" + std::string(network); }
   std::string endpoint(std::string_view network, std::string_view container, std::string_view ifname) const;
+  std::string reservations(std::string_view network) const { return state + "/reservations/" + std::string(network); }
+  std::string reservation(std::string_view network, std::string_view name) const {
+    return reservations(network) + "/" + std::string(name) + ".json";
+  }
+  // Reserved addresses by address: an index of the documents above, of this boot.
+  std::string reserved(std::string_view network) const { return run + "/reserved/" + std::string(network); }
+  std::string sticky(std::string_view network) const { return state + "/sticky/" + std::string(network); }
   // Health of a service's local endpoints as fairlead-lb sees it.
   std::string health() const { return run + "/health"; }
   std::string health(std::string_view network, std::string_view service) const {
