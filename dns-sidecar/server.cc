@@ -28,6 +28,8 @@ Changes everything(const StateView& view) {
   for (const auto& [key, record] : view.endpoints()) all.endpoints.insert(key);
   for (const auto& [key, record] : view.health()) all.health.insert(key);
   for (const auto& [name, record] : view.routers()) all.routers.insert(name);
+  for (const auto& [key, record] : view.remote_endpoints()) all.remote_endpoints.insert(key);
+  for (const auto& [key, record] : view.remote_health()) all.remote_health.insert(key);
   return all;
 }
 
@@ -137,14 +139,22 @@ Result<void> Server::on_documents(Result<Changes> changes) {
 }
 
 void Server::apply(const Changes& changes) {
-  const bool names =
-      !(changes.networks.empty() && changes.services.empty() && changes.endpoints.empty() && changes.health.empty());
+  const bool names = !(changes.networks.empty() && changes.services.empty() && changes.endpoints.empty() &&
+                       changes.health.empty() && changes.remote_endpoints.empty() && changes.remote_health.empty());
   apply_networks(changes);
   for (const auto& key : changes.services)
     builder_.set_service(key.first, key.second, find_or_null(view_->services(), key));
   for (const auto& key : changes.endpoints)
     builder_.set_endpoint(key.first, key.second, find_or_null(view_->endpoints(), key));
-  for (const auto& key : changes.health) builder_.set_health(key.first, key.second, find_or_null(view_->health(), key));
+  for (const auto& key : changes.health)
+    builder_.set_health(key.first, key.second, "", find_or_null(view_->health(), key));
+  for (const auto& key : changes.remote_endpoints)
+    builder_.set_endpoint(key.first, key.second, find_or_null(view_->remote_endpoints(), key));
+  for (const auto& key : changes.remote_health) {
+    const auto slash = key.second.find('/');
+    builder_.set_health(key.first, key.second.substr(slash + 1), key.second.substr(0, slash),
+                        find_or_null(view_->remote_health(), key));
+  }
   if (names) cell_.set(builder_.publish());
   std::set<std::string> routers = changes.routers;
   routers.insert(changes.networks.begin(), changes.networks.end());

@@ -8,6 +8,12 @@
 #include "dns-sidecar/wire.h"
 
 namespace fairlead::dns {
+namespace {
+
+// Two nodes may have containers of one id; what one sees is no business of the other. '/' is in no id and no name.
+std::string identity_of(const Endpoint& endpoint) { return endpoint.node + "/" + endpoint.container; }
+
+}  // namespace
 
 ZoneBuilder::Model& ZoneBuilder::model(const std::string& network) {
   auto [it, fresh] = models_.try_emplace(network);
@@ -45,12 +51,16 @@ void ZoneBuilder::set_service(const std::string& network, const std::string& nam
   touch_service(m, name);
 }
 
-void ZoneBuilder::set_health(const std::string& network, const std::string& service,
+void ZoneBuilder::set_health(const std::string& network, const std::string& service, const std::string& node,
                              std::shared_ptr<const ServiceHealth> record) {
   Model& m = model(network);
   auto& unhealthy = m.services[service].unhealthy;
-  unhealthy.clear();
-  if (record) unhealthy.insert(record->unhealthy.begin(), record->unhealthy.end());
+  const std::string prefix = node.empty() ? "" : node + "/";
+  std::erase_if(unhealthy, [&](const std::string& key) {
+    return node.empty() ? key.find('/') == key.npos : key.starts_with(prefix);
+  });
+  if (record)
+    for (const auto& key : record->unhealthy) unhealthy.insert(prefix + key);
   touch_service(m, service);
 }
 
@@ -66,8 +76,8 @@ void ZoneBuilder::set_endpoint(const std::string& network, const std::string& ke
       touch_service(m, service);
     }
     claim_addresses(m, owner, old.addresses, nullptr);
-    containers_[old.container].erase({network, key});
-    containers.insert(old.container);
+    containers_[identity_of(old)].erase({network, key});
+    containers.insert(identity_of(old));
     m.endpoints.erase(it);
   }
   m.names.set(owner, record ? claims_of(*record) : std::vector<Claim>());
@@ -79,8 +89,8 @@ void ZoneBuilder::set_endpoint(const std::string& network, const std::string& ke
     }
     AddressClaim claim{owner, record, candidates_of(*record)};
     claim_addresses(m, owner, record->addresses, &claim);
-    containers_[record->container].insert({network, key});
-    containers.insert(record->container);
+    containers_[identity_of(*record)].insert({network, key});
+    containers.insert(identity_of(*record));
   }
   m.dirty = true;
   // The container's other attachments see one network more or less.
@@ -126,7 +136,7 @@ void ZoneBuilder::update_service(Model& m, const std::string& name) {
 // The network asked comes first, then the container's others by interface (eth0 before eth1 before eth10).
 std::vector<uint32_t> ZoneBuilder::networks_of(const std::string& network, const Endpoint& endpoint) {
   std::vector<std::tuple<size_t, std::string, std::string>> others;
-  for (const auto& [net, key] : containers_[endpoint.container]) {
+  for (const auto& [net, key] : containers_[identity_of(endpoint)]) {
     const auto& other = *models_[net].endpoints[key];
     if (net != network) others.emplace_back(other.ifname.size(), other.ifname, net);
   }

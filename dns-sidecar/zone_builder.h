@@ -24,7 +24,9 @@ class ZoneBuilder {
   void set_network(const std::string& name, std::shared_ptr<const Network> record);
   void set_service(const std::string& network, const std::string& name, std::shared_ptr<const Service> record);
   void set_endpoint(const std::string& network, const std::string& key, std::shared_ptr<const Endpoint> record);
-  void set_health(const std::string& network, const std::string& service, std::shared_ptr<const ServiceHealth> record);
+  // node: whose document it is; "" for this node's. Another node's endpoints have the key "node/attachment key".
+  void set_health(const std::string& network, const std::string& service, const std::string& node,
+                  std::shared_ptr<const ServiceHealth> record);
 
   // The number of a network, given on first use and never to another one.
   uint32_t slot(const std::string& network) { return model(network).slot; }
@@ -35,7 +37,7 @@ class ZoneBuilder {
   struct ServiceModel {
     std::shared_ptr<const Service> record;
     std::map<std::string, std::shared_ptr<const Endpoint>> tasks;
-    std::set<std::string> unhealthy;
+    std::set<std::string> unhealthy;  // keys as of tasks
   };
   struct AddressClaim {
     std::string owner;

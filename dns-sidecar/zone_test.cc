@@ -103,16 +103,41 @@ TEST_F(ZoneTest, AServiceIsItsVipAndTasksAreTheHealthyReadyOnes) {
   put(builder_, starting);
   auto health = std::make_shared<ServiceHealth>();
   health->unhealthy = {endpoint("net1", "c3", {})->key()};
-  builder_.set_health("net1", "web", health);
+  builder_.set_health("net1", "web", "", health);
   EXPECT_EQ(a("web", "10.1.0.1"), Strings{"10.1.255.1"});
   EXPECT_EQ(a("tasks.web", "10.1.0.1"), (Strings{"10.1.0.1", "10.1.0.2"}));
   EXPECT_EQ(a("all.web", "10.1.0.1"), (Strings{"10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"}));
   EXPECT_EQ(a("web.2", "10.1.0.1"), Strings{"10.1.0.2"});
   EXPECT_EQ(a("web.4", "10.1.0.1"), Strings{"10.1.0.4"}) << "a starting container has its own name";
-  builder_.set_health("net1", "web", nullptr);
+  builder_.set_health("net1", "web", "", nullptr);
   EXPECT_EQ(a("tasks.web", "10.1.0.1"), (Strings{"10.1.0.1", "10.1.0.2", "10.1.0.3"}));
   builder_.set_service("net1", "web", service("net1", "web", {}));
   EXPECT_EQ(a("web", "10.1.0.1"), (Strings{"10.1.0.1", "10.1.0.2", "10.1.0.3"})) << "dnsrr";
+}
+
+TEST_F(ZoneTest, ContainersOfOtherNodesHaveNamesAndTheirNodesWordOnTheirHealth) {
+  net("net1", "10.1.0.0/16");
+  net("net2", "10.2.0.0/16");
+  builder_.set_service("net1", "web", service("net1", "web", {}));
+  put(builder_, endpoint("net1", "c1", {"10.1.0.1"}, {"one"}, {"web"}));
+  auto remote = [&](const std::string& network, const std::string& address, const std::string& name) {
+    auto e = endpoint(network, "c1", {address}, {name}, {"web"});  // the same id as the container here
+    e->node = "n2";
+    builder_.set_endpoint(network, "n2/" + e->key(), e);
+  };
+  remote("net1", "10.1.1.1", "two");
+  remote("net2", "10.2.1.1", "secret");
+  EXPECT_EQ(a("two", "10.1.0.1"), Strings{"10.1.1.1"});
+  EXPECT_EQ(a("tasks.web", "10.1.0.1"), (Strings{"10.1.0.1", "10.1.1.1"}));
+  EXPECT_TRUE(a("secret.net2.fairlead.internal", "10.1.0.1").empty()) << "that id is on net2 on another node only";
+  auto health = std::make_shared<ServiceHealth>();
+  health->unhealthy = {std::string("c1-eth0")};
+  builder_.set_health("net1", "web", "n2", health);
+  EXPECT_EQ(a("tasks.web", "10.1.0.1"), Strings{"10.1.0.1"}) << "n2's word is about n2's container";
+  builder_.set_health("net1", "web", "n2", nullptr);
+  builder_.set_endpoint("net1", "n2/" + std::string("c1-eth0"), nullptr);
+  EXPECT_EQ(a("tasks.web", "10.1.0.1"), Strings{"10.1.0.1"});
+  EXPECT_TRUE(a("two", "10.1.0.1").empty());
 }
 
 TEST_F(ZoneTest, AServiceBeatsAContainerOfItsNameAndNobodyGetsTheMixture) {

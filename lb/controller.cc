@@ -75,7 +75,8 @@ void Controller::on_tick() {
 
 Plan Controller::make() {
   const int64_t now = now_ms();
-  Documents documents{view_->networks(), view_->services(), view_->endpoints(), view_->routers()};
+  Documents documents{view_->networks(), view_->services(), view_->endpoints(), view_->routers(),
+                      &view_->remote_endpoints()};
   drains_.begin_round();
   Incumbents claimed;
   auto ask = [&](const Service& service, const Endpoint& endpoint, uint8_t protocol) {
@@ -92,9 +93,22 @@ Plan Controller::make() {
   return plan;
 }
 
+// What another node says of its own endpoint; nullopt: it is this node's.
+std::optional<Verdict> Controller::remote_verdict(const Service& service, const Endpoint& endpoint) const {
+  const auto& remote = view_->remote_endpoints();
+  auto there = remote.find({endpoint.network, endpoint.node + "/" + endpoint.key()});
+  if (there == remote.end() || there->second.get() != &endpoint) return std::nullopt;
+  auto health = view_->remote_health().find({service.network, endpoint.node + "/" + service.name});
+  if (health == view_->remote_health().end()) return Verdict::kHealthy;
+  const auto& unhealthy = health->second->unhealthy;
+  return std::find(unhealthy.begin(), unhealthy.end(), endpoint.key()) == unhealthy.end() ? Verdict::kHealthy
+                                                                                          : Verdict::kUnhealthy;
+}
+
 Standing Controller::standing(const Service& service, const Endpoint& endpoint, uint8_t protocol, int64_t now) {
-  const BackendName name{service.network, service.name, endpoint.key()};
-  Verdict verdict = health_port(service) ? health_.verdict(name) : Verdict::kHealthy;
+  auto remote = remote_verdict(service, endpoint);
+  const BackendName name{service.network, service.name, remote ? endpoint.node + "/" + endpoint.key() : endpoint.key()};
+  Verdict verdict = remote ? *remote : health_port(service) ? health_.verdict(name) : Verdict::kHealthy;
   if (verdict == Verdict::kPending) return Standing::kOut;
   if (verdict == Verdict::kHealthy && endpoint.state != "stopping") return Standing::kServing;
   Standing drain = drains_.standing(name, now, service.drain_ms);

@@ -52,6 +52,7 @@ class Controller {
   void repair();
   void look_at_drains();
   void watch_health();
+  std::optional<Verdict> remote_verdict(const Service& service, const Endpoint& endpoint) const;
   Standing standing(const Service& service, const Endpoint& endpoint, uint8_t protocol, int64_t now);
   void publish();
   void set_error(const std::string& object, const std::optional<Error>& error);

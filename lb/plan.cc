@@ -61,6 +61,9 @@ class Planner {
   void plan_routers();
   void claim_vips();
   void index_endpoints();
+  void index_endpoint(const Endpoint& endpoint);
+  bool is_remote(const Endpoint* endpoint) const { return remote_.count(endpoint) != 0; }
+  std::string key_of(const Endpoint* endpoint) const;
   std::map<int, Address> usable_addresses(const Endpoint& endpoint, const Network& network);
   bool service_is_planned(const Service& service);
   std::vector<Backend> backends(const Service& service, uint16_t port, uint8_t protocol, int family);
@@ -83,6 +86,7 @@ class Planner {
   std::map<Documents::Key, std::vector<Address>> vips_of_;          // service → VIPs it may have
   std::map<Documents::Key, std::vector<const Endpoint*>> members_;  // service → endpoints
   std::map<const Endpoint*, std::map<int, Address>> addresses_;
+  std::set<const Endpoint*> remote_;
 };
 
 void Planner::plan_routers() {
@@ -131,16 +135,29 @@ void Planner::claim_vips() {
 }
 
 void Planner::index_endpoints() {
-  for (const auto& [key, endpoint] : docs_.endpoints) {
-    auto network = docs_.networks.find(endpoint->network);
-    if (network == docs_.networks.end()) continue;
-    if (endpoint->services.empty() && endpoint->port_mappings.empty()) continue;
-    addresses_[endpoint.get()] = usable_addresses(*endpoint, *network->second);
-    for (const auto& name : endpoint->services) {
-      auto& members = members_[{endpoint->network, name}];
-      if (members.empty() || members.back() != endpoint.get()) members.push_back(endpoint.get());
-    }
+  for (const auto& [key, endpoint] : docs_.endpoints) index_endpoint(*endpoint);
+  if (!docs_.remote_endpoints) return;
+  for (const auto& [key, endpoint] : *docs_.remote_endpoints) {
+    if (endpoint->services.empty()) continue;
+    remote_.insert(endpoint.get());
+    index_endpoint(*endpoint);
   }
+}
+
+void Planner::index_endpoint(const Endpoint& endpoint) {
+  auto network = docs_.networks.find(endpoint.network);
+  if (network == docs_.networks.end()) return;
+  if (endpoint.services.empty() && endpoint.port_mappings.empty()) return;
+  addresses_[&endpoint] = usable_addresses(endpoint, *network->second);
+  for (const auto& name : endpoint.services) {
+    auto& members = members_[{endpoint.network, name}];
+    if (members.empty() || members.back() != &endpoint) members.push_back(&endpoint);
+  }
+}
+
+// Two nodes may have containers of one id.
+std::string Planner::key_of(const Endpoint* endpoint) const {
+  return is_remote(endpoint) ? endpoint->node + "/" + endpoint->key() : endpoint->key();
 }
 
 // A backend that is not an address of this network would turn the balancer into a way around isolation
@@ -186,7 +203,7 @@ std::vector<Backend> Planner::backends(const Service& service, uint16_t port, ui
     if (standing == Standing::kOut) continue;
     auto address = addresses_[endpoint].find(family);
     if (address == addresses_[endpoint].end()) continue;
-    Backend backend{address->second, port, weight_of(service, *endpoint), endpoint->key()};
+    Backend backend{address->second, port, weight_of(service, *endpoint), key_of(endpoint)};
     if (standing == Standing::kDraining) backend.weight = 0;
     list.push_back(backend);
   }
@@ -213,7 +230,7 @@ void Planner::plan_vip_frontends(const Service& service) {
     // LB-35: IPVS could mix families by tunnelling only.
     for (const Endpoint* endpoint : members_[{service.network, service.name}])
       if (!addresses_[endpoint].count(vip.family()))
-        problem(id_of(service), "endpoint " + endpoint->key() + " has no usable " + (vip.is_v4() ? "IPv4" : "IPv6") +
+        problem(id_of(service), "endpoint " + key_of(endpoint) + " has no usable " + (vip.is_v4() ? "IPv4" : "IPv6") +
                                     " address and cannot stand behind VIP " + vip.to_string());
     for (const auto& port : service.ports) {
       uint8_t protocol = protocol_number(port.protocol);
@@ -239,7 +256,7 @@ void Planner::plan_checks(const Service& service) {
   const RouterPlan& router = plan_.routers[service.network];
   for (const Endpoint* endpoint : members_[{service.network, service.name}]) {
     const auto& addresses = addresses_[endpoint];
-    if (endpoint->state == "starting" || addresses.empty()) continue;
+    if (endpoint->state == "starting" || addresses.empty() || is_remote(endpoint)) continue;
     const Address& address = addresses.begin()->second;  // IPv4 when there is one
     const Address& source = address.is_v4() ? router.gateway4 : router.gateway6;
     plan_.checks[{service.network, service.name, endpoint->key()}] = {source, address, port, *service.health};

@@ -29,6 +29,9 @@ struct Documents {
   const std::map<Key, std::shared_ptr<const Service>>& services;
   const std::map<Key, std::shared_ptr<const Endpoint>>& endpoints;
   const std::map<std::string, std::shared_ptr<const Router>>& routers;
+  // Of other nodes, keys (network, "node/attachment key"): backends like any other, but who checks their health and
+  // publishes their ports is their own node.
+  const std::map<Key, std::shared_ptr<const Endpoint>>* remote_endpoints = nullptr;
 };
 
 // standing is asked for every (service, endpoint, protocol): health differs by service, and an unhealthy backend

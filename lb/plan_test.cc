@@ -41,6 +41,25 @@ TEST(Plan, LB01HasEveryTaskBehindEveryVipAndNobodyElse) {
   EXPECT_TRUE(plan.problems.empty());
 }
 
+TEST(Plan, TasksOfOtherNodesAreBackendsThatTheirOwnNodeChecks) {
+  World world;
+  Service web = World::web();
+  web.health = HealthCheck{};
+  world.put(web);
+  world.put(World::task(2));
+  Endpoint twin = World::task(2), mapped = World::task(8, "");
+  twin.addresses = {ip("10.32.1.2"), ip("fd32::1:2")};
+  world.put_remote(twin, "n2");  // a container of the same id
+  mapped.port_mappings = {{"tcp", 8000, 80, ""}};
+  world.put_remote(mapped, "n2");
+  Plan plan = world.plan();
+  EXPECT_EQ(frontend(plan, "10.32.255.1", 80)->backends,
+            (std::vector<Backend>{{ip("10.32.0.2"), 8080, 1, "t2-eth0"}, {ip("10.32.1.2"), 8080, 1, "n2/t2-eth0"}}));
+  EXPECT_EQ(plan.checks.size(), 1u);
+  EXPECT_TRUE(plan.checks.count({"appnet", "web", "t2-eth0"}));
+  EXPECT_TRUE(plan.host.ports.empty()) << "a port of another node's container is published there";
+}
+
 TEST(Plan, StartingTasksAreOutAndStoppingOnesKeepTheirConnections) {
   World world;
   world.put(World::web());

@@ -16,7 +16,7 @@ inline Address ip(const std::string& text) { return Address::parse(text).value()
 struct World {
   std::map<std::string, std::shared_ptr<const Network>> networks;
   std::map<Documents::Key, std::shared_ptr<const Service>> services;
-  std::map<Documents::Key, std::shared_ptr<const Endpoint>> endpoints;
+  std::map<Documents::Key, std::shared_ptr<const Endpoint>> endpoints, remote;
   std::map<std::string, std::shared_ptr<const Router>> routers;
 
   World() { add_network("appnet", 4097, 1, {"10.32.0.0/16", "fd32::/64"}); }
@@ -61,9 +61,15 @@ struct World {
   }
   void put(const Endpoint& e) { endpoints[{e.network, e.key()}] = std::make_shared<const Endpoint>(e); }
 
+  // As another node has it.
+  void put_remote(Endpoint e, const std::string& node) {
+    e.node = node;
+    remote[{e.network, node + "/" + e.key()}] = std::make_shared<const Endpoint>(e);
+  }
+
   Plan plan(const Incumbents& incumbents = {}, Incumbents* claimed = nullptr) const {
     auto serving = [](const Service&, const Endpoint&, uint8_t) { return Standing::kServing; };
-    return make_plan({networks, services, endpoints, routers}, serving, incumbents, claimed);
+    return make_plan({networks, services, endpoints, routers, &remote}, serving, incumbents, claimed);
   }
 };
 
