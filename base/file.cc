@@ -141,6 +141,17 @@ Result<bool> create_file(const std::string& path, std::string_view text, Durabil
   return **created;
 }
 
+Result<std::optional<int64_t>> file_age_ms(const std::string& path) {
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return fail_errno("stat", path);
+  }
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::optional<int64_t>((now.tv_sec - st.st_mtim.tv_sec) * 1000 + (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000);
+}
+
 Result<bool> remove_file(const std::string& path) {
   if (::unlink(path.c_str()) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;

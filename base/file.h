@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,10 @@ Result<void> replace_file(const std::string& path, std::string_view text, Durabi
 
 // As replace_file, but never over an existing file: false when path exists already. Of two at once, one wins.
 Result<bool> create_file(const std::string& path, std::string_view text, Durability durability, unsigned mode = 0640);
+
+// Milliseconds since the file was written (its mtime); nullopt when there is none. Negative when the clock was set
+// back.
+Result<std::optional<int64_t>> file_age_ms(const std::string& path);
 
 // false when it was not there.
 Result<bool> remove_file(const std::string& path);

@@ -13,6 +13,7 @@
 #include "kernel/netns.h"
 #include "overlay/attach.h"
 #include "overlay/names.h"
+#include "state/netns_id.h"
 #include "state/store.h"
 
 namespace fairlead::plugin {
@@ -48,6 +49,7 @@ Endpoint make_endpoint(const Request& request, const Config& config, const Netwo
   e.container = request.container;
   e.ifname = request.ifname;
   e.netns = request.netns;
+  e.netns_inode = netns_inode(request.netns);
   e.mac = config.mac ? *config.mac : Mac::random();
   e.host_ifname = overlay::host_ifname(network.name, request.container, request.ifname);
   e.mtu = config.network.mtu;

@@ -1,8 +1,5 @@
 #include <dirent.h>
 
-#include <cstdio>
-#include <set>
-
 #include "cni-plugin/attachment.h"
 #include "cni-plugin/ipam_call.h"
 #include "cni-plugin/network.h"
@@ -71,52 +68,6 @@ CniResult<void> del(const Paths& paths, const Request& request) {
   CniResult<void> released;
   if (!target.ipam_type.empty()) released = ipam_del(paths, request, target.ipam_type);
   return own ? released : own;
-}
-
-namespace {
-
-// Host ends in the router that belong to nobody on the list and have no document: left by an ADD that was killed.
-Result<void> remove_stray_links(const Paths& paths, const std::string& network, const std::set<std::string>& wanted) {
-  FL_TRY(auto router, find_router(paths, network));
-  if (!router) return {};
-  return kernel::in_netns(router->netns.get(), [&]() -> Result<void> {
-    FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_ROUTE));
-    FL_TRY(auto links, kernel::dump_links(socket));
-    kernel::Batch batch;
-    for (const auto& link : links)
-      if (link.kind == "veth" && link.name.starts_with("c") && !wanted.count(link.name))
-        batch.push_back(kernel::delete_link(link.index, link.name));
-    return socket.run(std::move(batch));
-  });
-}
-
-}  // namespace
-
-CniResult<void> gc(const Paths& paths, const Request& request) {
-  FL_TRY(Target target, read_target(request));
-  FL_TRY(auto valid, cni::valid_attachments(request));
-  // Not given is not "none": libcni leaves the key out when it was called without arguments (CNI-123).
-  if (!valid) return {};
-  std::set<std::string> keys, links;
-  for (const auto& a : *valid) {
-    keys.insert(attachment_key(a.container, a.ifname));
-    links.insert(overlay::host_ifname(target.network, a.container, a.ifname));
-  }
-  CniResult<void> first;
-  auto keep = [&](CniResult<void> step) {
-    if (!step && first) first = fail(step.error());
-  };
-  auto names = list_documents(paths.endpoints(target.network));
-  if (!names) return fail(cni::CniError(names.error()));
-  for (const auto& name : *names) {
-    if (keys.count(name)) continue;
-    std::string path = paths.endpoints(target.network) + "/" + name + ".json";
-    if (auto removed = remove_file(path); !removed) keep(fail(cni::CniError(removed.error())));
-  }
-  if (auto strays = remove_stray_links(paths, target.network, links); !strays)
-    keep(fail(cni::CniError(strays.error())));
-  if (!target.ipam_type.empty()) keep(ipam_gc(paths, request, target.ipam_type));
-  return first;
 }
 
 }  // namespace fairlead::plugin

@@ -27,7 +27,7 @@ CniResult<void> run_if_known(const Request& request, const std::string& type, co
 
 CniResult<cni::AddResult> ipam_add(const Paths& paths, const Request& request, const std::string& type,
                                    const Network* network) {
-  if (type == kOwnIpam) return ipam::add(paths, request, network);
+  if (type == kOwnIpam) return ipam::add(paths, request, network, true);
   auto result = cni::delegate_add(request, type);
   if (result && result->ips.empty()) result = cni::cni_fail(cni::kOwnError, "IPAM plugin " + type + " gave no address");
   // Spec section 4: a failed ADD is followed by a DEL; the plugin may have got half way.

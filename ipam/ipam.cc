@@ -7,6 +7,7 @@
 
 #include "ipam/config.h"
 #include "ipam/lease.h"
+#include "state/netns_id.h"
 
 namespace fairlead::ipam {
 namespace {
@@ -120,7 +121,7 @@ bool has_free(const RangeSet& set, const std::vector<Address>& leased) {
 CniResult<std::vector<Granted>> allocate(const Paths& paths, const IpamRequest& request) {
   LeaseStore store(paths, request.network);
   FL_TRY(auto wanted, place_wanted(request));
-  Owner owner{request.container, request.ifname, request.netns, {}};
+  Owner owner{request.container, request.ifname, request.netns, netns_inode(request.netns), request.by_fairlead, {}};
   for (int round = 0; round < kRounds; round++) {
     FL_TRY(auto choices, choices_for(request, store, wanted, round > 0));
     for (size_t i = 0; i < choices.size(); i++)
@@ -161,16 +162,6 @@ Result<std::vector<Address>> leases_of(const Paths& paths, const std::string& ne
   return holding ? holding->addresses : std::vector<Address>();
 }
 
-Result<void> collect(const Paths& paths, const std::string& network,
-                     const std::function<bool(const cni::Attachment&)>& keep, int64_t min_age_ms) {
-  return LeaseStore(paths, network)
-      .collect(
-          [&](const Owner& owner) {
-            return keep({owner.container, owner.ifname});
-          },
-          min_age_ms);
-}
-
 Result<std::vector<Lease>> list_leases(const Paths& paths, const std::string& network) {
   LeaseStore store(paths, network);
   FL_TRY(auto addresses, store.leased());
@@ -185,9 +176,11 @@ Result<std::vector<Lease>> list_leases(const Paths& paths, const std::string& ne
   return leases;
 }
 
-CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network) {
+CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network,
+                              bool by_fairlead) {
   FL_TRY(auto config, read_config(paths, request, network));
-  IpamRequest wish{config.network, request.container, request.ifname, request.netns, config.sets, config.wanted};
+  IpamRequest wish{config.network, request.container, request.ifname, request.netns,
+                   by_fairlead,    config.sets,       config.wanted};
   FL_TRY(auto granted, allocate(paths, wish));
   cni::AddResult result;
   for (const auto& g : granted) result.ips.push_back({g.address, g.gateway, std::nullopt});
@@ -214,8 +207,15 @@ CniResult<void> check(const Paths& paths, const cni::Request& request) {
 CniResult<void> gc(const Paths& paths, const cni::Request& request) {
   FL_TRY(auto valid, cni::valid_attachments(request));
   if (!valid) return {};
-  std::set<cni::Attachment> keep(valid->begin(), valid->end());
-  auto done = collect(paths, network_name(request), [&](const cni::Attachment& a) { return keep.count(a) != 0; });
+  std::set<cni::Attachment> listed(valid->begin(), valid->end());
+  LeaseStore::Collection collection;
+  collection.min_age_ms = kGraceMs;
+  collection.judge = [&](const Owner& owner) -> std::optional<Fd> {
+    if (owner.by_fairlead || listed.count({owner.container, owner.ifname})) return std::nullopt;
+    if (netns_state(owner.netns, owner.netns_inode) != NetnsState::kGone) return std::nullopt;
+    return Fd();
+  };
+  auto done = LeaseStore(paths, network_name(request)).collect(collection);
   if (!done) return fail(lease_error(std::move(done.error())));
   return {};
 }

@@ -18,16 +18,22 @@
 
 namespace fairlead::ipam {
 
+// What GC leaves alone however dead it looks: it may have been made while the runtime wrote its list.
+inline constexpr int64_t kGraceMs = 3000;
+
 // ---- for CNI plugins: the request as it came; the same answers as running fairlead-ipam. ----
 // `network` saves reading state/networks/NET.json again; without it it is read when the configuration has no ranges.
 
 // The abbreviated result: addresses with the subnet's prefix length, gateways, routes; no interfaces.
 // Nothing is left behind when it fails, and an attachment that has addresses already is refused and keeps them.
-cni::CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network = nullptr);
+// by_fairlead: who asks is the plugin `fairlead` (Owner::by_fairlead in lease.h).
+cni::CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network = nullptr,
+                                   bool by_fairlead = false);
 // Releases what (container, ifname) has; success when it has nothing. Needs no network document.
 cni::CniResult<void> del(const Paths& paths, const cni::Request& request);
 cni::CniResult<void> check(const Paths& paths, const cni::Request& request);
-// Releases everything of this network that cni.dev/valid-attachments does not name; nothing when the key is absent.
+// Releases what cni.dev/valid-attachments does not name and whose namespace is provably gone; nothing when the key is
+// absent. For other main plugins: what `fairlead` asked for is left to its own GC (docs/decisions/0017).
 cni::CniResult<void> gc(const Paths& paths, const cni::Request& request);
 // kNotAvailable when a pool is exhausted or the lease folder cannot be used.
 cni::CniResult<void> status(const Paths& paths, const cni::Request& request, const Network* network = nullptr);
@@ -36,7 +42,8 @@ cni::CniResult<void> status(const Paths& paths, const cni::Request& request, con
 struct IpamRequest {
   std::string network;            // names the lease folder
   std::string container, ifname;  // the owner
-  std::string netns;              // only written down
+  std::string netns;              // written down for collecting
+  bool by_fairlead = false;       // Owner::by_fairlead
   std::vector<RangeSet> sets;     // one address of each
   std::vector<Address> wanted;    // each takes the place of its set's choice; all of them or an error
 };
@@ -51,10 +58,6 @@ Result<void> release(const Paths& paths, const std::string& network, const std::
 // The addresses (container, ifname) has; empty: none.
 Result<std::vector<Address>> leases_of(const Paths& paths, const std::string& network, const std::string& container,
                                        const std::string& ifname);
-// Releases every attachment for which keep says no and whose lease is older than min_age_ms. Goes on after errors and
-// returns the first one.
-Result<void> collect(const Paths& paths, const std::string& network,
-                     const std::function<bool(const cni::Attachment&)>& keep, int64_t min_age_ms = 0);
 // Every lease of a network with its owner, for listings; costs one read per lease.
 struct Lease {
   Address address;

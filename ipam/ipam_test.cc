@@ -169,14 +169,51 @@ TEST_F(IpamTest, CNI_067_IpRangesNarrowANetworkAndNeverLeaveIt) {
       cni::kInvalidConfig);
 }
 
-TEST_F(IpamTest, GcWithoutAListReleasesNothing) {
-  ASSERT_TRUE(add(paths_, request(R"({"name":"net"})"), &network_));
+class IpamGcTest : public IpamTest {
+ protected:
+  // An attachment as old as GC wants it, in a namespace that is at its path or is not.
+  void attach(const std::string& netns, bool by_fairlead = false) {
+    auto r = request(R"({"name":"net"})");
+    r.netns = netns;
+    ASSERT_TRUE(add(paths_, r, &network_, by_fairlead));
+    std::filesystem::last_write_time(paths_.run + "/lease-owners/net/c1@eth0",
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
+  }
+  size_t leases() { return leases_of(paths_, "net", "c1", "eth0")->size(); }
+  const std::string none_ = R"({"name":"net","cni.dev/valid-attachments":[]})";
+};
+
+TEST_F(IpamGcTest, WithoutAListReleasesNothingAndWithAnEmptyOneWhatIsDead) {
+  attach("/run/netns/there is none");
   EXPECT_TRUE(gc(paths_, request(R"({"name":"net"})")));
-  EXPECT_EQ(leases_of(paths_, "net", "c1", "eth0")->size(), 2u);
+  EXPECT_EQ(leases(), 2u);
   EXPECT_TRUE(check(paths_, request(R"({"name":"net"})")));
-  EXPECT_TRUE(gc(paths_, request(R"({"name":"net","cni.dev/valid-attachments":[]})")));
-  EXPECT_TRUE(leases_of(paths_, "net", "c1", "eth0")->empty());
+  EXPECT_TRUE(gc(paths_, request(none_)));
+  EXPECT_EQ(leases(), 0u);
   EXPECT_FALSE(check(paths_, request(R"({"name":"net"})")));
+}
+
+TEST_F(IpamGcTest, KeepsWhatIsListedWhatLivesAndWhatFairleadAskedFor) {
+  attach("/run/netns/there is none");
+  EXPECT_TRUE(
+      gc(paths_, request(R"({"name":"net","cni.dev/valid-attachments":[{"containerID":"c1","ifname":"eth0"}]})")));
+  EXPECT_EQ(leases(), 2u) << "listed";
+  EXPECT_TRUE(release(paths_, "net", "c1", "eth0"));
+  attach("/proc/self/ns/net");
+  EXPECT_TRUE(gc(paths_, request(none_)));
+  EXPECT_EQ(leases(), 2u) << "its namespace is there";
+  EXPECT_TRUE(release(paths_, "net", "c1", "eth0"));
+  attach("/run/netns/there is none", true);
+  EXPECT_TRUE(gc(paths_, request(none_)));
+  EXPECT_EQ(leases(), 2u) << "the router knows whether it lives, and fairlead's own GC asks it";
+}
+
+TEST_F(IpamGcTest, KeepsWhatIsYoungerThanTheGraceTime) {
+  auto r = request(R"({"name":"net"})");
+  r.netns = "/run/netns/there is none";
+  ASSERT_TRUE(add(paths_, r, &network_));
+  EXPECT_TRUE(gc(paths_, request(none_)));
+  EXPECT_EQ(leases(), 2u);
 }
 
 }  // namespace

@@ -112,18 +112,26 @@ void each_address(const std::vector<Span>& spans, const std::function<bool(const
 }  // namespace
 
 LeaseStore::LeaseStore(const Paths& paths, std::string_view network)
-    : leases_(paths.leases(folder_name(network))), owners_(paths.run + "/lease-owners/" + folder_name(network)) {}
+    : LeaseStore(of_folder(paths, folder_name(network))) {}
+
+LeaseStore LeaseStore::of_folder(const Paths& paths, const std::string& folder) {
+  return LeaseStore(paths.leases(folder), paths.lease_owners() + "/" + folder);
+}
 
 Result<void> LeaseStore::prepare() const {
   FL_CHECK(make_folders(leases_, 0750));
   return make_folders(owners_, 0750);
 }
 
-std::string LeaseStore::owner_path(std::string_view container, std::string_view ifname) const {
+std::string LeaseStore::owner_name(std::string_view container, std::string_view ifname) {
   // '@' and '~' are in no container id, so no two attachments share a name. 255 bytes is NAME_MAX.
   std::string name(container);
   if (name.size() > 200) name = name.substr(0, 64) + "~" + hashed(container);
-  return owners_ + "/" + name + "@" + std::string(ifname);
+  return name + "@" + std::string(ifname);
+}
+
+std::string LeaseStore::owner_path(std::string_view container, std::string_view ifname) const {
+  return owners_ + "/" + owner_name(container, ifname);
 }
 
 Result<Fd> LeaseStore::create_owner(const std::string& path, const std::string& text, bool* exists) {
@@ -244,10 +252,14 @@ Result<bool> LeaseStore::release(std::string_view container, std::string_view if
   const std::string path = owner_path(container, ifname);
   FL_TRY(auto fd, open_existing(path));
   if (!fd) return false;
-  FL_CHECK(lock(*fd, path));
+  return release_open(*fd, path);
+}
+
+Result<bool> LeaseStore::release_open(const Fd& owner, const std::string& path) {
+  FL_CHECK(lock(owner, path));
   // Whoever had the lock before may have released it; what has the name now is a newer attachment's.
-  if (!is_same(*fd, path)) return false;
-  return release_locked(*fd, path);
+  if (!is_same(owner, path)) return false;
+  return release_locked(owner, path);
 }
 
 Result<std::optional<LeaseStore::Holding>> LeaseStore::find(std::string_view container, std::string_view ifname) const {

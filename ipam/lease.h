@@ -28,7 +28,11 @@ namespace fairlead::ipam {
 
 struct Owner {
   std::string container, ifname;
-  std::string netns;                     // only written down
+  std::string netns;         // its path, and which namespace that was (state/netns_id.h): for collecting
+  uint32_t netns_inode = 0;  // 0: there was none at the path
+  // Asked for by the plugin `fairlead`, in its process: its link and its document say whether it lives. Else some other
+  // main plugin's, of which only the namespace is known.
+  bool by_fairlead = false;
   std::vector<std::vector<Span>> tried;  // per address wanted: what it may be
 };
 std::string encode(const Owner& owner);
@@ -38,6 +42,8 @@ class LeaseStore {
  public:
   // network: a CNI network name; one that cannot be a folder's name (length, capitals) gets a hashed folder.
   LeaseStore(const Paths& paths, std::string_view network);
+  // By the name of its folder under run/lease-owners, for who goes through all of them.
+  static LeaseStore of_folder(const Paths& paths, const std::string& folder);
 
   struct Claim {
     enum What { kGranted, kOwnerExists, kAllTaken, kReleasedMeanwhile } what = kGranted;
@@ -60,9 +66,19 @@ class LeaseStore {
 
   // Every leased address (a listing of the folder; order of the file system).
   Result<std::vector<Address>> leased() const;
-  // Releases every owner and every lease without owner for which keep says no and that are older than min_age_ms, and
-  // files of killed writers. Goes on after errors; returns the first.
-  Result<void> collect(const std::function<bool(const Owner&)>& keep, int64_t min_age_ms);
+  struct Collection {
+    // nullopt: it is kept. Else it is released while what was returned is held: the attachment's lock, or an empty Fd.
+    // An owner whose file was damaged comes without netns.
+    std::function<std::optional<Fd>(const Owner&)> judge;
+    int64_t min_age_ms = 0;  // younger ones are kept and not read
+    // Owners known to live by the name of their file (owner_name()); they are not read. May be empty.
+    std::function<bool(const std::string&)> known;
+  };
+  // Releases owners, and leases whose owner's file is gone, as judged; and files of killed writers. What is released is
+  // what was judged, never what took its name meanwhile. Goes on after errors; returns the first.
+  // Cost: two lstat(2) per attachment, one read for each that is not known.
+  Result<void> collect(const Collection& collection);
+  static std::string owner_name(std::string_view container, std::string_view ifname);
 
   // The address given last from each of the first n range sets: a hint, missing or wrong at worst.
   std::vector<std::optional<Address>> cursors(size_t n) const;
@@ -78,11 +94,13 @@ class LeaseStore {
   std::string owner_path(std::string_view container, std::string_view ifname) const;
   Result<Fd> create_owner(const std::string& path, const std::string& text, bool* exists);
   Result<size_t> link_first(const Fd& owner, const std::vector<Address>& choices) const;
+  Result<bool> release_open(const Fd& owner, const std::string& path);
   Result<bool> release_locked(const Fd& owner, const std::string& path);
   Result<void> undo(const Fd& owner, const std::string& path);
-  Result<void> collect_lease(const std::string& name, const std::function<bool(const Owner&)>& keep,
-                             int64_t min_age_ms);
+  Result<void> collect_owner(const std::string& name, const Collection& collection);
+  Result<void> collect_lease(const std::string& name, const Collection& collection);
 
+  LeaseStore(std::string leases, std::string owners) : leases_(std::move(leases)), owners_(std::move(owners)) {}
   std::string leases_, owners_;
 };
 

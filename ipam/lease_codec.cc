@@ -42,6 +42,8 @@ std::string encode(const Owner& owner) {
   Json j{
       {"apiVersion", kApiVersion}, {"container", owner.container}, {"ifname", owner.ifname}, {"tried", Json::array()}};
   if (!owner.netns.empty()) j["netns"] = owner.netns;
+  if (owner.netns_inode) j["netnsInode"] = owner.netns_inode;
+  if (owner.by_fairlead) j["byFairlead"] = true;
   for (const auto& spans : owner.tried) {
     Json list = Json::array();
     for (const auto& span : spans) list.push_back(text_of(span));
@@ -59,6 +61,8 @@ Result<Owner> decode_owner(std::string_view text, const std::string& source) {
   r.required("container", owner.container);
   r.required("ifname", owner.ifname);
   r.optional("netns", owner.netns);
+  r.optional("netnsInode", owner.netns_inode, 0, UINT32_MAX);
+  r.optional("byFairlead", owner.by_fairlead);
   if (r.ok() && !is_cni_id(owner.container)) r.problem("container", "is not a container id");
   if (r.ok() && !is_interface_name(owner.ifname)) r.problem("ifname", "is not an interface name");
   if (const Json* tried = r.find("tried"); tried && tried->is_array())

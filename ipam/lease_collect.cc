@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <set>
 
 #include "base/file.h"
 #include "ipam/lease.h"
@@ -35,10 +36,8 @@ int64_t age_of(const struct stat& st) {
 }
 
 // A damaged document is still known by its name, unless the name is a hash.
-std::optional<Owner> owner_of(const std::string& path, const std::string& name) {
-  auto text = read_file(path);
-  if (!text || !*text) return std::nullopt;
-  if (auto owner = decode_owner(**text, path)) return *owner;
+std::optional<Owner> owner_of(const std::string& text, const std::string& path, const std::string& name) {
+  if (auto owner = decode_owner(text, path)) return *owner;
   auto at = name.find('@');
   if (at == name.npos || name.find('~') != name.npos) return std::nullopt;
   Owner owner;
@@ -57,48 +56,67 @@ Result<std::vector<Address>> LeaseStore::leased() const {
   return addresses;
 }
 
+// The file is held open from before it is judged until it is released: what has its name by then may be a newer
+// attachment's, and is not touched (release_open).
+Result<void> LeaseStore::collect_owner(const std::string& name, const Collection& collection) {
+  const std::string path = owners_ + "/" + name;
+  Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return {};
+  auto text = read_all(fd.get(), kMaxDocumentBytes, path);
+  auto owner = owner_of(text ? *text : "", path, name);
+  if (!owner) return {};
+  auto guard = collection.judge(*owner);
+  if (!guard) return {};
+  FL_CHECK(release_open(fd, path));
+  return {};
+}
+
 // A lease whose owner has gone: its claim and its release ran at once and one of them was killed, or somebody
 // removed the owner by hand.
-Result<void> LeaseStore::collect_lease(const std::string& name, const std::function<bool(const Owner&)>& keep,
-                                       int64_t min_age_ms) {
+Result<void> LeaseStore::collect_lease(const std::string& name, const Collection& collection) {
   const std::string path = leases_ + "/" + name;
   Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st {
   }, there{};
-  if (!fd || ::fstat(fd.get(), &st) != 0 || age_of(st) < min_age_ms) return {};
-  auto text = read_file(path);
-  if (!text || !*text) return {};
-  auto owner = decode_owner(**text, path);
-  if (!owner || keep(*owner)) return {};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || age_of(st) < collection.min_age_ms) return {};
+  auto text = read_all(fd.get(), kMaxDocumentBytes, path);
+  if (!text) return {};
+  auto owner = decode_owner(*text, path);
+  if (!owner) return {};
   auto is_this = [&](const std::string& p) {
     return ::lstat(p.c_str(), &there) == 0 && there.st_dev == st.st_dev && there.st_ino == st.st_ino;
   };
   if (is_this(owner_path(owner->container, owner->ifname))) return {};
+  auto guard = collection.judge(*owner);
+  if (!guard) return {};
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return {};  // somebody is at it
   if (is_this(path) && ::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("remove lease", path);
   return {};
 }
 
-Result<void> LeaseStore::collect(const std::function<bool(const Owner&)>& keep, int64_t min_age_ms) {
+Result<void> LeaseStore::collect(const Collection& collection) {
   Result<void> problem;
-  auto note = [&](const Error& error) {
-    if (problem) problem = fail(error);
+  auto note = [&](const Result<void>& done) {
+    if (!done && problem) problem = fail(done.error());
   };
+  std::set<ino_t> owned;
   FL_TRY(auto owners, names_in(owners_));
   for (const auto& name : owners) {
     const std::string path = owners_ + "/" + name;
     struct stat st {};
     if (::lstat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
     if (name.starts_with(".tmp-") && age_of(st) > kAbandonedMs) ::unlink(path.c_str());
-    if (name.starts_with(".") || age_of(st) < min_age_ms) continue;
-    auto owner = owner_of(path, name);
-    if (!owner || keep(*owner)) continue;
-    if (auto released = release(owner->container, owner->ifname); !released) note(released.error());
+    if (name.starts_with(".")) continue;
+    owned.insert(st.st_ino);
+    if (age_of(st) < collection.min_age_ms || (collection.known && collection.known(name))) continue;
+    note(collect_owner(name, collection));
   }
   FL_TRY(auto leases, names_in(leases_));
-  for (const auto& name : leases)
-    if (!name.starts_with("."))
-      if (auto done = collect_lease(name, keep, min_age_ms); !done) note(done.error());
+  for (const auto& name : leases) {
+    struct stat st {};
+    if (name.starts_with(".") || ::lstat((leases_ + "/" + name).c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+    if (!owned.count(st.st_ino)) note(collect_lease(name, collection));
+  }
   return problem;
 }
 

@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "ipam/ipam.h"
+#include "state/netns_id.h"
 
 namespace fairlead::ipam {
 namespace {
@@ -192,13 +193,58 @@ TEST_F(LeaseTest, CollectReleasesWhatIsNotKeptAndLeasesWithoutOwner) {
   std::ofstream(paths_.run + "/lease-owners/net/.tmp-1-2") << "x";
   fs::last_write_time(paths_.run + "/lease-owners/net/.tmp-1-2",
                       fs::file_time_type::clock::now() - std::chrono::minutes(5));
-  auto keep = [](const cni::Attachment& a) { return a.container == "keep"; };
-  ASSERT_TRUE(collect(paths_, "net", keep, 60000));
+  LeaseStore::Collection collection;
+  collection.judge = [](const Owner& owner) {
+    return owner.container == "keep" ? std::nullopt : std::optional<Fd>(Fd());
+  };
+  collection.min_age_ms = 60000;
+  ASSERT_TRUE(store().collect(collection));
   EXPECT_EQ(files("leases"), 6u) << "younger than a minute";
-  ASSERT_TRUE(collect(paths_, "net", keep));
+  collection.min_age_ms = 0;
+  ASSERT_TRUE(store().collect(collection));
   EXPECT_EQ(files("leases"), 2u);
   EXPECT_EQ(files("lease-owners"), 1u);
   EXPECT_EQ(leases_of(paths_, "net", "keep", "eth0")->size(), 2u);
+}
+
+TEST_F(LeaseTest, CollectAsksOnlyAboutWhatIsNotKnownToLive) {
+  for (const char* c : {"a", "b"}) ASSERT_TRUE(allocate(paths_, request(c)));
+  std::vector<std::string> asked;
+  LeaseStore::Collection collection;
+  collection.judge = [&](const Owner& owner) -> std::optional<Fd> {
+    asked.push_back(owner.container);
+    return std::nullopt;
+  };
+  collection.known = [](const std::string& name) { return name == LeaseStore::owner_name("a", "eth0"); };
+  ASSERT_TRUE(LeaseStore::of_folder(paths_, "net").collect(collection));
+  EXPECT_EQ(asked, std::vector<std::string>{"b"});
+  EXPECT_EQ(files("leases"), 4u);
+}
+
+TEST_F(LeaseTest, CollectNeverReleasesWhatTookTheNameWhileItWasJudged) {
+  ASSERT_TRUE(allocate(paths_, request("a")));
+  LeaseStore::Collection collection;
+  collection.judge = [&](const Owner&) {
+    EXPECT_EQ(*store().release("a", "eth0"), true);
+    EXPECT_TRUE(allocate(paths_, request("a")));
+    return std::optional<Fd>(Fd());
+  };
+  ASSERT_TRUE(store().collect(collection));
+  EXPECT_EQ(leases_of(paths_, "net", "a", "eth0")->size(), 2u) << "the new attachment keeps its addresses";
+}
+
+TEST_F(LeaseTest, TheOwnerSaysWhichNamespaceItWasAndWhoAsked) {
+  auto r = request("a");
+  r.netns = "/proc/self/ns/net";
+  r.by_fairlead = true;
+  ASSERT_TRUE(allocate(paths_, r));
+  auto holding = store().find("a", "eth0");
+  ASSERT_TRUE(holding && *holding);
+  EXPECT_EQ((*holding)->owner.netns_inode, netns_inode(r.netns));
+  EXPECT_NE((*holding)->owner.netns_inode, 0u);
+  EXPECT_TRUE((*holding)->owner.by_fairlead);
+  ASSERT_TRUE(allocate(paths_, request("b")));
+  EXPECT_FALSE((*store().find("b", "eth0"))->owner.by_fairlead);
 }
 
 TEST_F(LeaseTest, AStoppedHolderOfTheLockHoldsUpOnlyItsOwnAttachment) {

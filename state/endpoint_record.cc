@@ -59,6 +59,7 @@ Result<Endpoint> decode_endpoint(const Json& json, const std::string& source) {
   r.required("ifname", e.ifname);
   if (r.ok() && !is_interface_name(e.ifname)) r.problem("ifname", "not an interface name");
   r.optional("netns", e.netns);
+  r.optional("netnsInode", e.netns_inode, 0, UINT32_MAX);
   r.optional("node", e.node);
   codec::read_addresses(r, "addresses", e.addresses);
   std::string mac;
@@ -92,6 +93,7 @@ std::string encode(const Endpoint& e) {
   json["container"] = e.container;
   json["ifname"] = e.ifname;
   json["netns"] = e.netns;
+  if (e.netns_inode) json["netnsInode"] = e.netns_inode;
   json["node"] = e.node;
   json["addresses"] = Json::array();
   for (const auto& a : e.addresses) json["addresses"].push_back(a.to_string());

@@ -48,6 +48,7 @@ struct Paths {
   // lock_key() on it with attachment_lock_key(): whoever makes or removes an attachment.
   std::string attachments_lock() const { return run + "/attachments.lock"; }
   std::string leases(std::string_view network) const { return run + "/leases/" + std::string(network); }
+  std::string lease_owners() const { return run + "/lease-owners"; }
   // What fairlead-agent realised for a network on this node.
   std::string routers() const { return run + "/routers"; }
   std::string router(std::string_view network) const { return routers() + "/" + std::string(network) + ".json"; }

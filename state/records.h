@@ -91,7 +91,8 @@ struct Endpoint {
   std::string network;
   std::string container;
   std::string ifname;
-  std::string netns;  // path as the runtime gave it
+  std::string netns;         // path as the runtime gave it
+  uint32_t netns_inode = 0;  // which namespace that was (state/netns_id.h); 0: not written down
   std::string node;
   std::vector<Address> addresses;  // at most one per family
   Mac mac;

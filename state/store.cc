@@ -112,6 +112,10 @@ Result<std::optional<Endpoint>> load_endpoint(const Paths& paths, const std::str
   return load<Endpoint>(paths.endpoint(network, container, ifname), decode_endpoint);
 }
 
+Result<std::optional<Endpoint>> load_endpoint_file(const std::string& path) {
+  return load<Endpoint>(path, decode_endpoint);
+}
+
 Result<std::optional<Router>> load_router(const Paths& paths, const std::string& network) {
   FL_CHECK(check_object_name("network name", network));
   return load<Router>(paths.router(network), decode_router);

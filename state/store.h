@@ -16,6 +16,8 @@ Result<std::optional<Network>> load_network(const Paths& paths, const std::strin
 Result<std::optional<Service>> load_service(const Paths& paths, const std::string& network, const std::string& name);
 Result<std::optional<Endpoint>> load_endpoint(const Paths& paths, const std::string& network,
                                               const std::string& container, const std::string& ifname);
+// By the path of its document, for who lists the folder.
+Result<std::optional<Endpoint>> load_endpoint_file(const std::string& path);
 Result<std::optional<Router>> load_router(const Paths& paths, const std::string& network);
 
 Result<void> save(const Paths& paths, const Service& service);    // durable
