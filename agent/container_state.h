@@ -8,8 +8,8 @@
 namespace fairlead::agent {
 
 // The wanted state of the container's end. A route counts as there when any route to its destination leaves by this
-// interface (ADD may have given it a metric or an MTU). A default route is not wanted where another interface has one:
-// routes to the network's subnets are, as in attach().
+// interface (ADD may have given it a metric or an MTU). A default route is not wanted where another interface has one
+// of the same metric: routes to the network's subnets are, as in attach().
 overlay::Wanted wanted_in_container(const overlay::Attachment& attachment, const overlay::Observed& observed);
 
 }  // namespace fairlead::agent

@@ -91,6 +91,29 @@ TEST_F(ContainerStateTest, AnotherNetworksDefaultRouteIsNotReplaced) {
   EXPECT_EQ(missing(), Lines{}) << "and its going away does not make ours the default";
 }
 
+TEST_F(ContainerStateTest, ALaterNetworksDefaultRouteIsNoReasonToGoWithout) {
+  there.links.push_back(link(3, "eth1"));
+  there.routes.clear();
+  there.routes.push_back(route("0.0.0.0/0", "10.99.0.1", 3, 1025));
+  there.routes.push_back(route("::/0", "fd99::1", 3, 1025));
+  EXPECT_EQ(missing(), (Lines{"set route 0.0.0.0/0", "set route ::/0"}));
+}
+
+TEST_F(ContainerStateTest, AFurtherInterfaceHasMoreToPutBack) {
+  endpoint.ifname = "eth1";
+  there.links.push_back(link(3, "eth1"));
+  there.links.back().mac = endpoint.mac;
+  there.addresses.clear();
+  EXPECT_EQ(missing().size(), 2 + 2 + 2 * 3 + 2u) << "addresses, neighbours, routes (subnet, default, table), rules";
+  auto routing = overlay::source_routing(network, endpoint.addresses, "eth1");
+  there.policy = routing.rules;
+  for (const auto& source : routing.routes) {
+    there.routes.push_back(route(source.destination.to_string().c_str(), source.gateway.to_string().c_str(), 3, 1025));
+    there.routes.back().table = source.table;
+  }
+  EXPECT_EQ(missing().size(), 2 + 2 + 2 * 2u) << "the default route of the table is not the main one";
+}
+
 TEST_F(ContainerStateTest, AnInternalNetworkNeverGetsADefaultRoute) {
   network.internal = true;
   there.routes.clear();

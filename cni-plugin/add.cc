@@ -110,10 +110,12 @@ CniResult<void> take_routes(overlay::Attachment& attachment, const cni::AddResul
     auto same = std::find_if(attachment.routes.begin(), attachment.routes.end(), [&](const auto& other) {
       return other.destination == route.destination && other.table == route.table;
     });
-    if (same != attachment.routes.end())
-      *same = route;
-    else
+    if (same == attachment.routes.end()) {
       attachment.routes.push_back(route);
+      continue;
+    }
+    if (!r.priority) route.priority = same->priority;  // which of several networks has the default route
+    *same = route;
   }
   return {};
 }

@@ -46,12 +46,7 @@ bool has_v6(const Attachment& a) {
   return false;
 }
 
-Address zero(int family) {
-  static const uint8_t zeros[16] = {};
-  return Address::from_bytes(family, zeros);
-}
-
-kernel::Message route_message(const ContainerRoute& r, uint32_t index) {
+Route kernel_route(const ContainerRoute& r, uint32_t index) {
   Route route;
   route.destination = r.destination;
   route.gateway = r.gateway;
@@ -61,7 +56,25 @@ kernel::Message route_message(const ContainerRoute& r, uint32_t index) {
   route.advmss = r.advmss;
   route.metric = r.priority;
   if (r.table) route.table = r.table;
+  return route;
+}
+
+kernel::Message route_message(const ContainerRoute& r, uint32_t index) {
+  Route route = kernel_route(r, index);
   return r.destination.length == 0 ? kernel::add_route(route) : kernel::set_route(route);
+}
+
+// Rules outlive the interface they were made for, so those of an earlier one of this number go first. A kernel without
+// policy routing has none to offer; then answers leave by the default route.
+Batch source_rules(const Attachment& a) {
+  constexpr int kLeftOver = 4;  // one per address; more only where somebody else uses the same table
+  Batch batch;
+  for (const auto& rule : a.source.rules) {
+    for (auto& remove : kernel::delete_rules(rule.family, rule.table, kLeftOver)) batch.push_back(std::move(remove));
+    batch.push_back(kernel::set_rule(rule));
+    batch.back().tolerate({EEXIST, EAFNOSUPPORT, EOPNOTSUPP});
+  }
+  return batch;
 }
 
 AttachError other(Error error) { return {AttachError::Kind::kOther, std::move(error)}; }
@@ -132,18 +145,6 @@ tl::expected<Indexes, AttachError> make_link(const Attachment& a, NetlinkSocket&
 
 }  // namespace
 
-std::vector<ContainerRoute> container_routes(const Network& network, const std::vector<Address>& addresses) {
-  std::vector<ContainerRoute> routes;
-  for (const auto& address : addresses) {
-    auto gateway = network.gateway(address.family());
-    const Prefix* subnet = network.subnet(address.family());
-    if (!gateway || !subnet) continue;
-    Prefix destination = network.internal ? *subnet : Prefix{zero(address.family()), 0};
-    routes.push_back({destination, *gateway});
-  }
-  return routes;
-}
-
 Attachment attachment_of(const Network& network, const Endpoint& endpoint, uint32_t router_mtu) {
   Attachment a;
   a.ifname = endpoint.ifname;
@@ -153,7 +154,8 @@ Attachment attachment_of(const Network& network, const Endpoint& endpoint, uint3
   a.addresses = endpoint.addresses;
   for (const auto& address : endpoint.addresses)
     if (auto gateway = network.gateway(address.family())) a.gateways.push_back(*gateway);
-  a.routes = container_routes(network, endpoint.addresses);
+  a.routes = container_routes(network, endpoint.addresses, endpoint.ifname);
+  a.source = source_routing(network, endpoint.addresses, endpoint.ifname);
   a.subnets = network.subnets;
   return a;
 }
@@ -180,6 +182,8 @@ Batch container_side(const Attachment& a, uint32_t index, const Mac& gateway) {
   for (const auto& address : a.addresses) batch.push_back(kernel::set_address(index, Prefix{address, address.bits()}));
   batch.push_back(kernel::set_link({.index = index, .up = true}));
   for (const auto& address : a.gateways) batch.push_back(kernel::set_neighbour(index, address, gateway));
+  for (auto& rule : source_rules(a)) batch.push_back(std::move(rule));
+  for (const auto& r : a.source.routes) batch.push_back(kernel::set_route(kernel_route(r, index)));
   for (const auto& r : a.routes) batch.push_back(route_message(r, index));
   return batch;
 }
@@ -220,14 +224,36 @@ Result<Answers> run_container_side(const Attachment& a, NetlinkSocket& inside, i
   return answers;
 }
 
-// A default route that another network has already is replaced by routes to our subnets.
+// Where a default route of the same metric is somebody else's: routes to our subnets, and ours after it.
+Result<void> come_after(const Attachment& a, const ContainerRoute& route, uint32_t index, NetlinkSocket& inside,
+                        std::vector<ContainerRoute>& made) {
+  constexpr uint32_t kLast = 2048;
+  Batch batch;
+  for (const auto& subnet : a.subnets) {
+    if (subnet.family() != route.gateway.family()) continue;
+    made.push_back({subnet, route.gateway});
+    batch.push_back(route_message(made.back(), index));
+  }
+  FL_CHECK(inside.run(std::move(batch)));
+  ContainerRoute later = route;
+  for (later.priority = kLast; later.priority < kLast + 8; later.priority++) {
+    Batch one;
+    one.push_back(route_message(later, index));
+    auto done = inside.run(std::move(one));
+    if (!done && done.error().sys == EEXIST) continue;
+    if (done) made.push_back(later);
+    return done;
+  }
+  return {};
+}
+
 Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket& inside, int container,
                                               uint32_t index) {
   FL_TRY(auto answers, run_container_side(a, inside, container, index));
   const auto& [results, texts] = answers;
   size_t first_route = results.size() - a.routes.size();
   std::vector<ContainerRoute> made;
-  Batch instead;
+  std::vector<const ContainerRoute*> taken;
   for (size_t i = 0; i < results.size(); i++) {
     const ContainerRoute* route = i >= first_route ? &a.routes[i - first_route] : nullptr;
     if (results[i] == 0) {
@@ -235,13 +261,9 @@ Result<std::vector<ContainerRoute>> configure(const Attachment& a, NetlinkSocket
       continue;
     }
     if (!route || route->destination.length != 0 || results[i] != EEXIST) return fail(texts[i], results[i]);
-    for (const auto& subnet : a.subnets) {
-      if (subnet.family() != route->gateway.family()) continue;
-      made.push_back({subnet, route->gateway});
-      instead.push_back(route_message(made.back(), index));
-    }
+    taken.push_back(route);
   }
-  if (!instead.empty()) FL_CHECK(inside.run(std::move(instead)));
+  for (const auto* route : taken) FL_CHECK(come_after(a, *route, index, inside, made));
   return made;
 }
 

@@ -13,15 +13,10 @@
 #include "base/result.h"
 #include "kernel/netlink.h"
 #include "kernel/rtnl.h"
+#include "overlay/container_routes.h"
 #include "state/records.h"
 
 namespace fairlead::overlay {
-
-struct ContainerRoute {
-  Prefix destination;
-  Address gateway;
-  uint32_t mtu = 0, advmss = 0, priority = 0, table = 0;
-};
 
 struct Attachment {
   std::string ifname;       // in the container
@@ -31,12 +26,10 @@ struct Attachment {
   std::vector<Address> addresses;
   std::vector<Address> gateways;  // one per family of the addresses
   std::vector<ContainerRoute> routes;
+  SourceRouting source;
   std::vector<Prefix> subnets;  // of the network; see attach()
 };
 
-// The routes a container has on this network: default routes through the gateways, on an internal network only the
-// network's own subnets.
-std::vector<ContainerRoute> container_routes(const Network& network, const std::vector<Address>& addresses);
 // The attachment an endpoint document describes, for repair.
 Attachment attachment_of(const Network& network, const Endpoint& endpoint, uint32_t router_mtu);
 
@@ -54,8 +47,9 @@ struct AttachError {
 // left over from an earlier attempt it is replaced. On failure nothing is left behind. Concurrency: several calls for
 // different attachments may run at once.
 //
-// A default route never takes another network's place: when the container has one already (the first network attached
-// wins), it gets routes to this network's subnets instead. The routes that were really made are returned.
+// A default route never takes another one's place: where the container has one of the same metric already (of another
+// plugin, or of an interface with the same number), it gets routes to this network's subnets and a default route with a
+// higher metric instead. The routes that were really made are returned, without those of the source routing.
 tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& attachment, int router, int container);
 
 // Takes the attachment away by its host end (the pair goes together); false when there was none.
