@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "kernel/netns.h"
 #include "kernel/vxlan.h"
 #include "overlay/mesh_plan.h"
 
@@ -52,6 +53,13 @@ Result<void> ensure_overlay(const OverlayWork& work, Repairs* repairs) {
   }
   const auto plan = overlay::plan_mesh(work.network, *work.mesh, work.mtu);
   FL_TRY(auto device, ensure_device(work, plan.device, repairs));
+  FL_CHECK(kernel::in_netns(work.router, [&]() -> Result<void> {
+    for (const auto& s : plan.sysctls) {
+      FL_TRY(auto value, work.settings.read(s.key));
+      if (value && *value != s.value) FL_CHECK(work.settings.write(s.key, s.value));
+    }
+    return {};
+  }));
   Result<void> applied;
   for (int round = 0;; round++) {
     FL_TRY(auto observed, overlay::observe(work.inside));

@@ -5,6 +5,7 @@
 #include "agent/repairs.h"
 #include "base/result.h"
 #include "kernel/netlink.h"
+#include "kernel/sysctl.h"
 #include "overlay/mesh.h"
 #include "state/records.h"
 
@@ -17,6 +18,7 @@ struct OverlayWork {
   int router;                     // its namespace
   kernel::NetlinkSocket& inside;  // opened there
   kernel::NetlinkSocket& host;
+  const kernel::SysctlTree& settings;
 };
 
 // repairs: what had to be put back; nullptr when differences are what was asked for (a node came or went).

@@ -174,7 +174,7 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
   FL_TRY(result.observed,
          settle(
              wanted, [&] { return overlay::observe(*o.inside); }, *o.inside, count ? &repairs : nullptr, nullptr));
-  result.overlay = ensure_overlay({work.network, work.mesh, plan.mtu, o.netns.get(), *o.inside, *o.host},
+  result.overlay = ensure_overlay({work.network, work.mesh, plan.mtu, o.netns.get(), *o.inside, *o.host, work.settings},
                                   count && !work.mesh_changed ? &repairs : nullptr);
   if (o.fresh) {
     FL_TRY(bool pinned, kernel::pin_netns(o.netns.get(), work.router.netns));

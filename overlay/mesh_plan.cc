@@ -17,6 +17,8 @@ MeshPlan plan_mesh(const Network& network, const Mesh& mesh, uint32_t mtu) {
   plan.device.port = network.encryption == "none" ? kVxlanPort : kEncryptedVxlanPort;
   plan.device.mac = node_mac(mesh.number);
   plan.device.mtu = mtu;
+  // The rules check sources; a client of a port published on another node comes with an address that routes elsewhere.
+  plan.sysctls.push_back({std::string("net/ipv4/conf/") + kOverlayLink + "/rp_filter", "0"});
   Wanted& w = plan.wanted;
   w.links.push_back({kOverlayLink, plan.device.mac, mtu});
   for (const auto& subnet : network.subnets) {
@@ -27,6 +29,18 @@ MeshPlan plan_mesh(const Network& network, const Mesh& mesh, uint32_t mtu) {
     plan.forwarding.push_back({node_mac(peer.number), peer.underlay});
     for (const auto& subnet : network.subnets)
       w.neighbours.push_back({kOverlayLink, node_address(subnet.family(), peer.number), node_mac(peer.number)});
+    for (const auto& subnet : network.subnets) {
+      const int family = subnet.family();
+      const uint32_t mark = kIngressMark + peer.number, table = kIngressTable + peer.number;
+      PlannedRoute back;
+      back.link = kOverlayLink;
+      back.route.destination = default_route(family);
+      back.route.gateway = node_address(family, peer.number);
+      back.route.onlink = true;
+      back.route.table = table;
+      w.routes.push_back(back);
+      w.policy.push_back({family, kIngressRulePriority, mark, table});
+    }
     for (const auto& block : peer.blocks) {
       PlannedRoute route;
       route.link = kOverlayLink;

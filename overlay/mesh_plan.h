@@ -14,8 +14,16 @@
 
 namespace fairlead::overlay {
 
+// Replies to clients from outside leave through the node they came in by: a published port's client knows that node's
+// address and no other. The connection carries this mark and the node's number, and so do its replies; a rule and a
+// table per node lead them there. Other packets meet one rule (the routing tables as always) and none of these.
+inline constexpr uint32_t kIngressMark = 0x57000000, kIngressMask = 0xffff0000;
+inline constexpr uint32_t kIngressTable = 0x570000;  // + the node's number
+inline constexpr uint32_t kIngressRulePriority = 100;
+
 struct MeshPlan {
   kernel::VxlanSpec device;  // index and netns are not filled
+  std::vector<Sysctl> sysctls;
   Wanted wanted;  // the device up, this router's addresses on it (its ICMP errors' source), neighbours, routes
   std::vector<kernel::Forwarding> forwarding;
 };

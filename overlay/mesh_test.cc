@@ -55,10 +55,13 @@ TEST(MeshPlan, HasANeighbourPerNodeAndARoutePerBlock) {
   ASSERT_EQ(plan.wanted.neighbours.size(), 2u);
   EXPECT_EQ(plan.wanted.neighbours[0].address.to_string(), "169.254.129.2");
   EXPECT_EQ(plan.wanted.neighbours[1].address.to_string(), "fd57:128::102");
-  ASSERT_EQ(plan.wanted.routes.size(), 2u);
-  EXPECT_EQ(plan.wanted.routes[0].route.destination.to_string(), "10.32.0.64/26");
-  EXPECT_EQ(plan.wanted.routes[0].route.gateway->to_string(), "169.254.129.2");
-  EXPECT_TRUE(plan.wanted.routes[0].route.onlink);
+  ASSERT_EQ(plan.wanted.routes.size(), 4u) << "two blocks, and a way back to the node in each family";
+  EXPECT_EQ(plan.wanted.routes[0].route.table, 0x570102u);
+  EXPECT_EQ(plan.wanted.routes[2].route.destination.to_string(), "10.32.0.64/26");
+  EXPECT_EQ(plan.wanted.routes[2].route.gateway->to_string(), "169.254.129.2");
+  EXPECT_TRUE(plan.wanted.routes[2].route.onlink);
+  ASSERT_EQ(plan.wanted.policy.size(), 2u);
+  EXPECT_EQ(plan.wanted.policy[0].mark, 0x57000102u);
   ASSERT_EQ(plan.wanted.addresses.size(), 2u);
   EXPECT_EQ(plan.wanted.addresses[0].prefix.to_string(), "169.254.128.1/32");
 }
@@ -76,9 +79,9 @@ TEST(MeshPlan, TakesAwayWhatIsOnTheDeviceAndNotWanted) {
 
   auto forwarding = plan.forwarding;
   forwarding[0].to = *Address::parse("192.0.2.99");
-  there.routes[0].gateway = *Address::parse("169.254.128.9");  // its block went to another node
+  there.routes[2].gateway = *Address::parse("169.254.128.9");  // its block went to another node
   there.neighbours[0].address = *Address::parse("169.254.128.9");
-  there.routes.push_back(there.routes[1]);
+  there.routes.push_back(there.routes[3]);
   there.routes.back().index = 8;  // of another link
   std::vector<std::string> what;
   for (const auto& repair : mesh_difference(plan, there, kDevice, forwarding))

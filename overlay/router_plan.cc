@@ -11,14 +11,6 @@
 namespace fairlead::overlay {
 namespace {
 
-const Prefix kDefault4{Address::v4(0), 0};
-
-Prefix default_route(int family) {
-  if (family == AF_INET) return kDefault4;
-  const uint8_t zero[16]{};
-  return {Address::from_bytes(AF_INET6, zero), 0};
-}
-
 // The ends of the uplink know each other's MAC beforehand: no ARP or ND, whatever the host's arp_* settings are.
 Mac uplink_mac(uint8_t side, uint32_t index) {
   return Mac{{0x02, 0x57, side, 0, static_cast<uint8_t>(index >> 8), static_cast<uint8_t>(index)}};
@@ -98,6 +90,11 @@ UplinkEnd uplink_end(const Network& network, uint32_t index, const std::string& 
 }
 
 }  // namespace
+
+Prefix default_route(int family) {
+  const uint8_t zero[16]{};
+  return {Address::from_bytes(family, zero), 0};
+}
 
 bool uses_family(const Network& network, int family) { return network.subnets.empty() || network.subnet(family); }
 

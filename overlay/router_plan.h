@@ -55,6 +55,8 @@ struct RouterPlan {
   uint32_t mtu = 0;                  // of the uplink
 };
 
+Prefix default_route(int family);
+
 // The families a network's router forwards: those of its subnets; both when the addresses are another IPAM's business.
 bool uses_family(const Network& network, int family);
 

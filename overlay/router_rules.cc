@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "overlay/mesh_plan.h"
 #include "overlay/names.h"
 #include "overlay/router_plan.h"
 
@@ -12,15 +13,31 @@ namespace {
 
 const char* word(int family) { return family == AF_INET ? "ip" : "ip6"; }
 
-// What comes over the overlay comes from a router of this network, with the address of a container that is there. Plain
-// VXLAN proves nothing about who sent it; that is what encryption is for.
-std::string from_other_nodes(const Mesh& mesh) {
+// "{ 02:57:00:00:00:02 : 2, … }", the value being base + the node's number.
+std::string by_router(const Mesh& mesh, uint32_t base) {
+  std::string map;
+  for (const auto& peer : mesh.peers)
+    map += (map.empty() ? "{ " : ", ") + node_mac(peer.number).to_string() + " : " + std::to_string(base + peer.number);
+  return map + " }";
+}
+
+// What comes over the overlay comes from a router of this network: with the address of a container that is there, or
+// with that of a client of a port published there. Plain VXLAN proves nothing about who sent it; that is what
+// encryption is for. One client may come through several nodes with one port: a zone per node keeps its connections
+// apart.
+std::string from_other_nodes(const Network& network, const Mesh& mesh) {
   if (mesh.peers.empty()) return "    iifname \"vx\" counter drop\n";
-  std::string macs;
+  std::string macs, text;
   for (const auto& peer : mesh.peers) macs += (macs.empty() ? "" : ", ") + node_mac(peer.number).to_string();
-  return "    iifname \"vx\" ether saddr != { " + macs +
-         " } counter drop comment \"not a router of this network\"\n"
-         "    iifname \"vx\" fib saddr . iif oif missing counter drop comment \"no other node has this address\"\n";
+  text = "    iifname \"vx\" ether saddr != { " + macs + " } counter drop comment \"not a router of this network\"\n";
+  for (const auto& subnet : network.subnets) {
+    const std::string source = std::string("    iifname \"vx\" ") + word(subnet.family()) + " saddr ";
+    text += source + subnet.to_string() +
+            " fib saddr . iif oif missing counter drop comment \"no other node has this "
+            "address\"\n" +
+            source + "!= " + subnet.to_string() + " ct original zone set ether saddr map " + by_router(mesh, 0) + "\n";
+  }
+  return text;
 }
 
 std::string prerouting(const Network& network, const Mesh* mesh) {
@@ -35,7 +52,7 @@ std::string prerouting(const Network& network, const Mesh* mesh) {
   for (const auto& subnet : network.subnets)
     text += std::string("    iifname \"ul\" ") + word(subnet.family()) + " saddr " + subnet.to_string() +
             " counter drop comment \"a container's address from outside\"\n";
-  if (mesh) text += from_other_nodes(*mesh);
+  if (mesh) text += from_other_nodes(network, *mesh);
   text +=
       "    iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
       "  }\n";
@@ -48,18 +65,44 @@ std::string reply_mark() {
   return mark;
 }
 
-// Internal networks have no default route but for these (kReplyMark). Behind connection tracking, before the route.
-std::string marking(const Network& network) {
-  if (!network.internal) return "";
-  return "  chain marking {\n"
-         "    type filter hook prerouting priority mangle; policy accept;\n"
-         "    iifname \"ul\" ct state new ct mark set " +
-         reply_mark() +
-         "\n"
-         "    iifname \"c*\" ct direction reply ct mark " +
-         reply_mark() + " meta mark set " + reply_mark() +
-         "\n"
-         "  }\n";
+std::string hex(uint32_t value) {
+  char text[16];
+  snprintf(text, sizeof text, "0x%x", value);
+  return text;
+}
+
+std::string ingress(const char* what) {
+  return std::string(what) + " and " + hex(kIngressMask) + " == " + hex(kIngressMark);
+}
+
+// Which way a connection came in, so that its replies find back. Behind connection tracking, before the route.
+// Internal networks have no default route but by kReplyMark.
+std::string marking(const Network& network, const Mesh* mesh) {
+  const bool nodes = mesh && !mesh->peers.empty();
+  if (!network.internal && !nodes) return "";
+  std::string text =
+      "  chain marking {\n"
+      "    type filter hook prerouting priority mangle; policy accept;\n";
+  if (network.internal)
+    text += "    iifname \"ul\" ct state new ct mark set " + reply_mark() + "\n    iifname " +
+            (nodes ? "{ \"c*\", \"vx\" }" : "\"c*\"") + " ct direction reply ct mark " + reply_mark() +
+            " meta mark set " + reply_mark() + "\n";
+  if (nodes) {
+    for (const auto& subnet : network.subnets)
+      text += std::string("    iifname \"vx\" ct state new ") + word(subnet.family()) +
+              " saddr != " + subnet.to_string() + " ct mark set ether saddr map " + by_router(*mesh, kIngressMark) +
+              "\n";
+    text += "    iifname \"c*\" ct direction reply " + ingress("ct mark") + " meta mark set ct mark\n";
+  }
+  text += "  }\n";
+  // The mark goes out with the packet and would count in the host's routing and IPsec.
+  if (nodes)
+    text +=
+        "  chain unmarking {\n"
+        "    type filter hook postrouting priority mangle; policy accept;\n"
+        "    oifname \"vx\" meta mark set 0\n"
+        "  }\n";
+  return text;
 }
 
 std::string forward(const Network& network, const Mesh* mesh) {
@@ -76,8 +119,9 @@ std::string forward(const Network& network, const Mesh* mesh) {
   const std::string out = std::string(network.internal ? "" : ", \"ul\"") + (mesh ? ", \"vx\"" : "");
   text += "    iifname \"c*\" oifname " + (out.empty() ? "\"c*\"" : "{ \"c*\"" + out + " }") + " accept\n";
   if (mesh) text += "    iifname \"vx\" oifname \"c*\" accept\n";
+  text += std::string("    iifname \"ul\" oifname ") + (mesh ? "{ \"c*\", \"vx\" }" : "\"c*\"") +
+          " ct status dnat accept comment \"published port\"\n";
   text +=
-      "    iifname \"ul\" oifname \"c*\" ct status dnat accept comment \"published port\"\n"
       "    iifname \"c*\" counter reject with icmpx admin-prohibited\n"
       "    counter\n"
       "  }\n"
@@ -127,7 +171,7 @@ std::string input(const Network& network, const Router& router) {
   return text;
 }
 
-std::string postrouting(const Network& network, const Router& router) {
+std::string postrouting(const Network& network, const Router& router, const Mesh* mesh) {
   std::string text =
       "  chain postrouting {\n"
       "    type nat hook postrouting priority srcnat; policy accept;\n";
@@ -140,8 +184,10 @@ std::string postrouting(const Network& network, const Router& router) {
       text += "    iifname \"c*\" oifname \"ul\" " + to +
               (family == AF_INET ? router.router4 : router.router6).to_string() + "\n";
     // A container of an internal network can only answer addresses of its own subnet.
-    else if (auto gateway = network.gateway(family))
+    else if (auto gateway = network.gateway(family)) {
       text += "    oifname \"c*\" ct mark " + reply_mark() + " " + to + gateway->to_string() + "\n";
+      if (mesh) text += "    oifname \"c*\" " + ingress("ct mark") + " " + to + gateway->to_string() + "\n";
+    }
   }
   return text + "  }\n";
 }
@@ -154,7 +200,8 @@ std::string replace_table(const std::string& name) {
 
 std::string router_rules(const Network& network, const Router& router, const Mesh* mesh) {
   return replace_table(kRouterTable) + "table inet " + kRouterTable + " {\n" + prerouting(network, mesh) +
-         marking(network) + forward(network, mesh) + input(network, router) + postrouting(network, router) + "}\n";
+         marking(network, mesh) + forward(network, mesh) + input(network, router) + postrouting(network, router, mesh) +
+         "}\n";
 }
 
 }  // namespace fairlead::overlay

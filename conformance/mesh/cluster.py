@@ -13,7 +13,7 @@ def vni_of(network):
 class Cluster:
     """Nodes on one wire. family: of the underlay. agents: whether the daemons run."""
 
-    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500):
+    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500, balancer="nft", internal=False):
         self.lab, self.family = lab, family
         self.wire = lab.segment("wire", mtu=mtu)
         self.nodes = [lab.host(name, self.wire) for name in NAMES[:count]]
@@ -21,10 +21,11 @@ class Cluster:
         self.networks = networks
         for node in self.nodes:
             node.must("ip route add default via", self.outside.address(4))
-            node.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": node.name, "balancer": "nft"})
+            node.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": node.name, "balancer": balancer})
             for network in networks:
                 node.write(f"/var/lib/fairlead/networks/{network}.json",
-                           {"apiVersion": 1, "name": network, "vni": vni_of(network), "subnets": list(SUBNETS)})
+                           {"apiVersion": 1, "name": network, "vni": vni_of(network), "subnets": list(SUBNETS),
+                            "internal": internal})
         for number, node in enumerate(self.nodes, 1):
             self.tell(node, number)
             for network in networks:
@@ -49,6 +50,39 @@ class Cluster:
     def give(self, network, name, blocks):
         self.everywhere(f"/var/lib/fairlead/blocks/{network}/{name}.json",
                         {"apiVersion": 1, "network": network, "node": name, "blocks": blocks})
+
+    def start_services(self):
+        """Balancer and DNS on every node."""
+        for node in self.nodes:
+            node.start_lb()
+            node.start_dns()
+
+    def service(self, name, **keys):
+        self.everywhere(f"/var/lib/fairlead/services/appnet/{name}.json", {"apiVersion": 1, "network": "appnet", "name": name, **keys})
+
+    def publish(self):
+        """Tells every node what endpoints and what health the others have; takes away what is no longer."""
+        for kind in ("endpoints", "health"):
+            for network in self.networks:
+                for owner in self.nodes:
+                    there = self._documents(owner, f"/run/fairlead/{kind}/{network}")
+                    for other in self.nodes:
+                        if other is not owner:
+                            self._mirror(other, f"/run/fairlead/remote/{kind}/{network}/{owner.name}", there, owner.name)
+
+    @staticmethod
+    def _documents(node, folder):
+        if not node.exists(folder):
+            return {}
+        return {name: node.read_json(f"{folder}/{name}") for name in node.listdir(folder) if name.endswith(".json")}
+
+    @staticmethod
+    def _mirror(node, folder, documents, owner):
+        for name in node.listdir(folder) if node.exists(folder) else []:
+            if name not in documents:
+                node.remove(f"{folder}/{name}")
+        for name, document in documents.items():
+            node.write(f"{folder}/{name}", dict(document, node=owner))
 
     def container(self, node, name, network="appnet", last=None, **keys):
         """Attached with addresses of the node's block: 10.32.NODE.last and its IPv6 twin."""

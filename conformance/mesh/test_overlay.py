@@ -140,7 +140,7 @@ def test_OVL_05_vxlan_from_who_is_no_node_is_dropped(lab):
                 ("from an address that is no node's", cluster.outside, forged),
                 ("with the MAC of no router", one, frame("02:57:00:00:00:99", "02:57:00:00:00:02", a.ip, b.ip)),
                 ("with an address of the receiving node", one, frame("02:57:00:00:00:01", "02:57:00:00:00:02", b.ip, b.ip)),
-                ("with an address nobody has", one, frame("02:57:00:00:00:01", "02:57:00:00:00:02", "10.99.0.1", b.ip))):
+                ("with an address nobody has", one, frame("02:57:00:00:00:01", "02:57:00:00:00:02", "10.32.250.9", b.ip))):
             one.run("nft delete chain inet fairlead_host tunnel")
             with two.capture("eth0") as wire:
                 send(where, payload)
