@@ -20,7 +20,8 @@ def _add(archive, name, content=b"", mode=0o755, kind=tarfile.REGTYPE, link=""):
     archive.addfile(entry, io.BytesIO(content))
 
 
-def _layer():
+def make_layer():
+    """A tar archive of the root file system."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder in ("bin", "etc", "proc", "sys", "dev", "tmp", "www", "www/cgi-bin"):
@@ -37,12 +38,12 @@ def _layer():
     return buffer.getvalue()
 
 
-def archive(name):
-    """The bytes of an image archive whose only image is called name."""
-    layer = _layer()
+def archive(name, command=("/bin/sh",), layer=None):
+    """The bytes of an image archive whose only image is called name; layer: its only layer, from make_layer()."""
+    layer = layer or make_layer()
     config = json.dumps({
         "architecture": "amd64", "os": "linux",
-        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+        "config": {"Cmd": list(command), "Env": ["PATH=/bin"]},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
     }).encode()
     config_name = hashlib.sha256(config).hexdigest() + ".json"
