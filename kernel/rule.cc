@@ -30,6 +30,7 @@ Message set_rule(const Rule& rule) {
   m.header(header);
   m.put_u32(FRA_PRIORITY, rule.priority).put_u32(FRA_TABLE, rule.table);
   if (rule.mark) m.put_u32(FRA_FWMARK, rule.mark);
+  if (rule.mask) m.put_u32(FRA_FWMASK, rule.mask);
   if (rule.from) m.put(FRA_SRC, rule.from.bytes(), rule.from.size());
   m.put_u8(FRA_PROTOCOL, 57);
   m.tolerate({EEXIST});
@@ -63,9 +64,14 @@ Result<std::vector<Rule>> dump_rules(NetlinkSocket& socket) {
         const auto* header = static_cast<const fib_rule_hdr*>(NLMSG_DATA(&message));
         Attributes a(message, sizeof *header);
         if (header->src_len && !one_address(*header, a)) return;
-        if (!a.has(FRA_FWMARK) && !header->src_len) return;
-        if (a.has(FRA_FWMARK) && a.u32(FRA_FWMASK, 0xffffffff) != 0xffffffff) return;
-        rules.push_back({header->family, a.u32(FRA_PRIORITY), a.u32(FRA_FWMARK), a.u32(FRA_TABLE, header->table), {}});
+        const uint32_t mask = a.u32(FRA_FWMASK);  // shown without a mark, too (fib_nl_fill_rule)
+        if (mask == 0 && !header->src_len) return;
+        rules.push_back({header->family,
+                         a.u32(FRA_PRIORITY),
+                         a.u32(FRA_FWMARK),
+                         a.u32(FRA_TABLE, header->table),
+                         {},
+                         mask == 0xffffffff ? 0 : mask});
         if (header->src_len) rules.back().from = Address::from_bytes(header->family, a.bytes(FRA_SRC).data());
       },
       [&] { rules.clear(); }));

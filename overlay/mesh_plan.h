@@ -19,7 +19,7 @@ namespace fairlead::overlay {
 // table per node lead them there. Other packets meet one rule (the routing tables as always) and none of these.
 inline constexpr uint32_t kIngressMark = 0x57000000, kIngressMask = 0xffff0000;
 inline constexpr uint32_t kIngressTable = 0x570000;  // + the node's number
-inline constexpr uint32_t kIngressRulePriority = 100;
+inline constexpr uint32_t kUnmarkedRulePriority = 99, kIngressRulePriority = 100;
 
 struct MeshPlan {
   kernel::VxlanSpec device;  // index and netns are not filled

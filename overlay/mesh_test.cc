@@ -60,8 +60,10 @@ TEST(MeshPlan, HasANeighbourPerNodeAndARoutePerBlock) {
   EXPECT_EQ(plan.wanted.routes[2].route.destination.to_string(), "10.32.0.64/26");
   EXPECT_EQ(plan.wanted.routes[2].route.gateway->to_string(), "169.254.129.2");
   EXPECT_TRUE(plan.wanted.routes[2].route.onlink);
-  ASSERT_EQ(plan.wanted.policy.size(), 2u);
-  EXPECT_EQ(plan.wanted.policy[0].mark, 0x57000102u);
+  ASSERT_EQ(plan.wanted.policy.size(), 4u);
+  EXPECT_EQ(plan.wanted.policy[0].mark, 0u) << "first those without a mark, in each family";
+  EXPECT_LT(plan.wanted.policy[0].priority, plan.wanted.policy[2].priority);
+  EXPECT_EQ(plan.wanted.policy[2].mark, 0x57000102u);
   ASSERT_EQ(plan.wanted.addresses.size(), 2u);
   EXPECT_EQ(plan.wanted.addresses[0].prefix.to_string(), "169.254.128.1/32");
 }
