@@ -91,13 +91,13 @@ Result<std::optional<Fd>> open_container(const EndpointWork& w) {
     return fail(container.error());
   }
   FL_TRY(ino_t inode, inode_of(container->get()));
-  if (w.seen && *w.seen != inode) return std::nullopt;  // another one by the same name
   FL_TRY(Fd own, kernel::own_netns());
   FL_TRY(bool host, kernel::same_netns(own.get(), container->get()));
   FL_TRY(bool router, kernel::same_netns(w.router, container->get()));
   if (host || router)
     return fail(w.endpoint.netns + " is " + (host ? "the host's own namespace" : "the network's router") +
                 ", not a container's; nothing is changed there");
+  if (w.seen && *w.seen != inode) return std::nullopt;  // another one by the same name
   return std::move(*container);
 }
 

@@ -20,7 +20,7 @@ constexpr const char* kUsage =
     "\n"
     "Without a command: keeps this node's kernel as the state directory says, in the foreground, until SIGTERM.\n"
     "realise: makes the router of one network, once.\n"
-    "--endpoint-grace: how long an endpoint whose namespace is gone keeps its addresses (60s).\n";
+    "--endpoint-grace: how long a dead endpoint, or a lease of a killed ADD, is kept for a DEL to come (60s).\n";
 
 bool read_settings(const std::vector<std::string>& arguments, Settings& settings) {
   if (arguments.empty()) return true;

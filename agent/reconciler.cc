@@ -12,7 +12,7 @@
 #include "agent/realise.h"
 #include "agent/uplink_index.h"
 #include "base/log.h"
-#include "ipam/ipam.h"
+#include "base/names.h"
 #include "kernel/netns.h"
 #include "overlay/names.h"
 #include "overlay/router_plan.h"
@@ -31,7 +31,6 @@ constexpr auto kSweepAge = 900ms;
 constexpr size_t kEndpointsPerPass = 64;
 constexpr auto kEndpointAge = 900ms;
 constexpr int kSettingsTreeUses = 32;
-constexpr const char* kOwnIpam = "fairlead-ipam";
 
 bool is_folder(const std::string& path) {
   struct stat st {};
@@ -39,7 +38,7 @@ bool is_folder(const std::string& path) {
 }
 
 std::string subject_of(const Endpoint& e) {
-  return "network " + e.network + ", container " + e.container.substr(0, 12) + " " + e.ifname;
+  return "network " + e.network + ", container " + std::string(short_id(e.container)) + " " + e.ifname;
 }
 
 }  // namespace
@@ -60,6 +59,7 @@ void Reconciler::pass(const StateView& view, const Changes& changes, Clock::time
     if (auto network = view.networks().find(name); network != view.networks().end())
       check_router(view, network->second, endpoints, now);
   check_endpoints(view, now);
+  report("leases", collector_.sweep(view, now));
   describe(view, networks);
 }
 
@@ -248,7 +248,9 @@ void Reconciler::check_one(const StateView& view, const Endpoint& endpoint, Endp
   auto network = view.networks().find(endpoint.network);
   auto router = routers_.find(endpoint.network);
   if (network == view.networks().end() || router == routers_.end() || !router->second.watch)
-    return reap_when_due(endpoint, entry, now);
+    return collect(endpoint, now);
+  // Its document says which namespace it was; without that what was seen with our link in it counts.
+  if (endpoint.netns_inode) entry.seen = endpoint.netns_inode;
   Repairs repairs;
   auto state = check_endpoint({paths_, *network->second, endpoint, router->second.watch->netns(), router->second.mtu,
                                host_end(endpoint), entry.seen},
@@ -256,35 +258,12 @@ void Reconciler::check_one(const StateView& view, const Endpoint& endpoint, Endp
   count(subject_of(endpoint), repairs);
   if (!state) return report(subject, fail(state.error().with(subject_of(endpoint))));
   report(subject, {});
-  if (*state == EndpointState::kGone) return reap_when_due(endpoint, entry, now);
-  entry.gone_since.reset();
+  if (*state == EndpointState::kGone) return collect(endpoint, now);
+  collector_.keep(endpoint);
 }
 
-// Two proofs and a delay: no namespace at its path, no link in the router, both for as long as the grace period.
-void Reconciler::reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now) {
-  auto container = kernel::open_netns(endpoint.netns);
-  struct stat st {};
-  const bool there = container && (!entry.seen || (::fstat(container->get(), &st) == 0 && st.st_ino == *entry.seen));
-  const bool unsure = !container && container.error().sys != ENOENT && container.error().sys != EINVAL &&
-                      container.error().sys != ENOTDIR;
-  if (there || unsure || host_end(endpoint)) return entry.gone_since.reset();
-  if (problems_.count("network " + endpoint.network)) return;  // its router could not be looked at
-  if (!entry.gone_since) entry.gone_since = now;
-  if (now - *entry.gone_since < settings_.endpoint_grace) return;
-  const std::string subject = "endpoint " + endpoint.network + "/" + endpoint.key();
-  auto lock = lock_attachment(paths_, endpoint);
-  if (!lock && lock.error().sys == EWOULDBLOCK) return;  // a DEL came after all
-  auto done = [&]() -> Result<void> {
-    if (!lock) return fail(lock.error());
-    FL_CHECK(remove_endpoint(paths_, endpoint.network, endpoint.container, endpoint.ifname));
-    if (endpoint.ipam != kOwnIpam && !endpoint.ipam.empty()) return {};
-    return ipam::release(paths_, endpoint.network, endpoint.container, endpoint.ifname);
-  }();
-  if (done) {
-    reaped_++;
-    log_info(subject_of(endpoint) + ": its namespace " + endpoint.netns + " is gone; endpoint and addresses released");
-  }
-  report(subject, done);
+void Reconciler::collect(const Endpoint& endpoint, Clock::time_point now) {
+  report("endpoint " + endpoint.network + "/" + endpoint.key(), collector_.endpoint(endpoint, now));
 }
 
 void Reconciler::count(const std::string& subject, const Repairs& repairs) {

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/collector.h"
 #include "agent/host_watch.h"
 #include "agent/repairs.h"
 #include "agent/router_watch.h"
@@ -28,8 +29,6 @@
 #include "state/view.h"
 
 namespace fairlead::agent {
-
-using Clock = std::chrono::steady_clock;
 
 class Reconciler {
  public:
@@ -46,7 +45,7 @@ class Reconciler {
   const std::map<std::string, NetworkStatus>& networks() const { return networks_; }
   const std::map<std::string, std::string>& problems() const { return problems_; }  // subject → message
   const Repairs& repairs() const { return repairs_; }
-  uint64_t reaped() const { return reaped_; }
+  const Collector& collector() const { return collector_; }
 
  private:
   struct RouterEntry {
@@ -60,13 +59,12 @@ class Reconciler {
   };
   struct EndpointEntry {
     std::optional<ino_t> seen;
-    std::optional<Clock::time_point> gone_since;
     Clock::time_point looked_at{};
   };
   using EndpointList = std::vector<std::shared_ptr<const Endpoint>>;
 
   Reconciler(Paths paths, Settings settings, HostWatch host)
-      : paths_(std::move(paths)), settings_(settings), host_watch_(std::move(host)) {}
+      : paths_(std::move(paths)), host_watch_(std::move(host)), collector_(paths_, settings.endpoint_grace) {}
 
   // The networks this node takes part in, with their endpoints here.
   std::map<std::string, EndpointList> needed(const StateView& view, const std::set<std::string>& removed) const;
@@ -84,7 +82,7 @@ class Reconciler {
                       const std::optional<overlay::Mesh>& mesh);
   void check_endpoints(const StateView& view, Clock::time_point now);
   void check_one(const StateView& view, const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
-  void reap_when_due(const Endpoint& endpoint, EndpointEntry& entry, Clock::time_point now);
+  void collect(const Endpoint& endpoint, Clock::time_point now);
   const kernel::Link* host_end(const Endpoint& endpoint) const;
   const kernel::SysctlTree& settings_tree();
   void count(const std::string& subject, const Repairs& repairs);
@@ -92,7 +90,6 @@ class Reconciler {
   void describe(const StateView& view, const std::map<std::string, EndpointList>& networks);
 
   Paths paths_;
-  Settings settings_;
   std::string self_;  // this node's name; empty: alone
   HostWatch host_watch_;
   std::map<std::string, RouterEntry> routers_;
@@ -100,9 +97,9 @@ class Reconciler {
   std::map<std::string, NetworkStatus> networks_;
   std::map<std::string, std::string> problems_;
   Repairs repairs_;
+  Collector collector_;
   std::optional<kernel::SysctlTree> settings_tree_;
   int settings_tree_uses_ = 0;
-  uint64_t reaped_ = 0;
   bool host_dirty_ = true;
 };
 

@@ -6,8 +6,7 @@
 namespace fairlead::agent {
 
 struct Settings {
-  // How long an endpoint whose namespace and link are both gone is kept before its document and addresses are released:
-  // a DEL may still be on its way.
+  // How long something dead (agent/collector.h) is kept before it is released: a DEL may still be on its way.
   std::chrono::milliseconds endpoint_grace{60000};
 };
 

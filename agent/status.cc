@@ -32,7 +32,11 @@ std::string metrics_text(const Reconciler& r, const StateView& view, double seco
   size_t problems = view.problems().size() + r.problems().size();
   return repairs_text(r.repairs()) +
          metric("fairlead_endpoints_reaped_total", "counter", "Endpoints released because their namespace was gone.",
-                sample("fairlead_endpoints_reaped_total", r.reaped())) +
+                sample("fairlead_endpoints_reaped_total", r.collector().endpoints())) +
+         metric("fairlead_leases_collected_total", "counter",
+                "Attachments whose addresses were released although no "
+                "endpoint had them: their ADD or DEL was killed.",
+                sample("fairlead_leases_collected_total", r.collector().leases())) +
          metric("fairlead_networks", "gauge", "Networks this node takes part in.",
                 sample("fairlead_networks", r.networks().size())) +
          metric("fairlead_endpoints", "gauge", "Endpoints on this node.",
