@@ -62,6 +62,7 @@ int child_main(void* argument) {
   ::signal(SIGPIPE, SIG_DFL);
   // An IPAM that went on after our death could finish its ADD behind the DEL that follows.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::setpgid(0, 0);  // so that what it starts can be ended with it
   if (::getppid() == start.parent && ::dup2(start.in, 0) >= 0 && ::dup2(start.out, 1) >= 0 &&
       ::dup2(start.err, 2) >= 0) {
     ::closefrom(3);  // a child has its own descriptor table; ours stays open
@@ -105,10 +106,18 @@ class Conversation {
     // Not glibc's wrapper: 2.36 declares it without extern "C".
     pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   }
-  // Killed and waited for on every way out.
+  // Ended and waited for on every way out.
   ~Conversation() {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
+    in_.reset();
+    out_.reset();
+    err_.reset();
+    ::kill(-pid_, SIGTERM);
+    if (pidfd_) {
+      pollfd p{pidfd_.get(), POLLIN, 0};
+      (void)::poll(&p, 1, limits_.term_ms);
+    }
+    ::kill(-pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
 

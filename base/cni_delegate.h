@@ -9,7 +9,10 @@
 namespace fairlead::cni {
 
 struct DelegateLimits {
-  int timeout_ms = 120000;  // an IPAM may ask a DHCP server
+  // An IPAM may ask a DHCP server; a kubelet waits two minutes for ADD and the DEL that takes it back.
+  int timeout_ms = 30000;
+  // From SIGTERM to SIGKILL.
+  int term_ms = 1000;
   size_t stdout_bytes = 1 << 20;
 };
 
@@ -19,8 +22,9 @@ CniResult<std::string> find_plugin(std::string_view type, std::string_view path_
 
 // Runs the plugin with our environment (CNI_COMMAND replaced), the configuration as it came on stdin, and no descriptor
 // but 0 to 2. Its stderr goes to ours. Returns its stdout. A plugin's error object becomes the CniError as it is; one
-// that prints none, is killed or takes too long becomes an error naming it. It does not outlive us: it is killed
-// with its parent thread, so a DEL after our death never races with its ADD.
+// that prints none, is killed or takes too long becomes an error naming it. One that takes too long is ended, and what
+// it started with it: SIGTERM, then SIGKILL to its process group. It does not outlive us: it is killed with its parent
+// thread, so a DEL after our death never races with its ADD.
 CniResult<std::string> delegate(const Request& request, std::string_view type, std::string_view command,
                                 const DelegateLimits& limits = {});
 // delegate ADD and the result decoded.

@@ -99,14 +99,31 @@ TEST_F(Delegate, CNI_144_CNI_145_IsFoundInThePathAndNowhereElse) {
   EXPECT_EQ(error("p").code, kInvalidEnvironment);
 }
 
-TEST_F(Delegate, OneThatHangsOrFloodsIsKilled) {
-  plugin("hang", "sleep 60 & echo $! > " + folder_ + "/pid; wait");
+bool runs(const std::string& pid) {
+  std::ifstream in("/proc/" + pid + "/stat");
+  std::string stat{std::istreambuf_iterator<char>(in), {}};
+  return !stat.empty() && stat.find(") Z") == std::string::npos;
+}
+
+TEST_F(Delegate, OneThatHangsIsAskedToEndAndThenKilledWithWhatItStarted) {
+  plugin("hang", "trap 'echo asked > " + folder_ + "/term' TERM\n(trap '' TERM; exec sleep 60) & echo -n $! > " +
+                     folder_ + "/child\necho -n $$ > " + folder_ + "/pid\nwhile :; do sleep 0.05; done");
   auto begin = std::chrono::steady_clock::now();
-  EXPECT_NE(error("hang", {300, 1 << 20}).msg.find("no answer"), std::string::npos);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
-  kill(std::stoi(text("pid")), SIGKILL);
+  DelegateLimits limits;
+  limits.timeout_ms = limits.term_ms = 500;
+  EXPECT_NE(error("hang", limits).msg.find("no answer"), std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(text("term"), "asked\n");
+  EXPECT_FALSE(runs(text("pid"))) << "although it ignores SIGTERM";
+  for (int i = 0; i < 100 && runs(text("child")); i++) usleep(20000);
+  EXPECT_FALSE(runs(text("child")));
+}
+
+TEST_F(Delegate, OneThatFloodsIsKilled) {
   plugin("flood", "yes");
-  EXPECT_NE(error("flood", {10000, 65536}).msg.find("more than"), std::string::npos);
+  DelegateLimits limits;
+  limits.stdout_bytes = 65536;
+  EXPECT_NE(error("flood", limits).msg.find("more than"), std::string::npos);
 }
 
 TEST_F(Delegate, AProcessThatItLeavesBehindDoesNotHoldUsUp) {

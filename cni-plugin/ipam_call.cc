@@ -1,6 +1,12 @@
 #include "cni-plugin/ipam_call.h"
 
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/cni_config.h"
 #include "base/cni_delegate.h"
+#include "base/duration.h"
 #include "ipam/ipam.h"
 
 namespace fairlead::plugin {
@@ -10,8 +16,26 @@ using cni::Request;
 
 namespace {
 
+constexpr uint32_t kShortestMs = 100, kLongestMs = 600000;
+// Of the DEL that takes back an ADD which took too long already.
+constexpr int kUndoMs = 10000;
+
+// The key ipamTimeout, a duration.
+CniResult<cni::DelegateLimits> limits_of(const Request& request) {
+  cni::DelegateLimits limits;
+  const Json* value = cni::find_member(*request.conf, "ipamTimeout");
+  if (!value) return limits;
+  auto ms = value->is_string() ? parse_duration(value->get<std::string>()) : std::nullopt;
+  if (!ms || *ms < kShortestMs || *ms > kLongestMs)
+    return cni::cni_fail(cni::kInvalidConfig,
+                         "configuration: /ipamTimeout: expected a duration from \"100ms\" to \"10m\"");
+  limits.timeout_ms = static_cast<int>(*ms);
+  return limits;
+}
+
 CniResult<void> run(const Request& request, const std::string& type, const char* command) {
-  auto done = cni::delegate(request, type, command);
+  // A bad value is told by ADD; it must not keep an address from being released.
+  auto done = cni::delegate(request, type, command, limits_of(request).value_or(cni::DelegateLimits{}));
   if (!done) return fail(done.error());
   return {};
 }
@@ -28,10 +52,12 @@ CniResult<void> run_if_known(const Request& request, const std::string& type, co
 CniResult<cni::AddResult> ipam_add(const Paths& paths, const Request& request, const std::string& type,
                                    const Network* network) {
   if (type == kOwnIpam) return ipam::add(paths, request, network, true);
-  auto result = cni::delegate_add(request, type);
+  FL_TRY(auto limits, limits_of(request));
+  auto result = cni::delegate_add(request, type, limits);
   if (result && result->ips.empty()) result = cni::cni_fail(cni::kOwnError, "IPAM plugin " + type + " gave no address");
   // Spec section 4: a failed ADD is followed by a DEL; the plugin may have got half way.
-  if (!result) (void)cni::delegate(request, type, "DEL");
+  limits.timeout_ms = std::min(limits.timeout_ms, kUndoMs);
+  if (!result) (void)cni::delegate(request, type, "DEL", limits);
   return result;
 }
 
