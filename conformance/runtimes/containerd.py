@@ -4,7 +4,8 @@ import time
 from demo import image
 from lab import eventually
 from .cri import Cri
-from .world import IMAGE, cni_list, put_image, tmpfs
+from .template import cni_list
+from .world import IMAGE, put_image, tmpfs
 
 SOCKET = "/run/containerd/containerd.sock"
 PAUSE = "localhost/pause:1"

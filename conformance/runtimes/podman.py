@@ -1,7 +1,8 @@
 """Podman 4 with its CNI backend on a lab host: own storage, own configuration, containers of the local image."""
 import json
 
-from .world import IMAGE, cni_list, put_image, tmpfs
+from .template import cni_list
+from .world import IMAGE, put_image, tmpfs
 
 # A machine without CAP_SYS_RESOURCE cannot raise limits, and has neither systemd nor a journal.
 CONTAINERS_CONF = """[containers]

@@ -15,7 +15,7 @@ def refusal(cri, name, **keys):
 
 
 @needs("program:containerd", "program:runc")
-@limit(90)
+@limit(120)
 def test_RT_10_cri_pod_has_address_names_and_port(lab):
     w = World(lab, lb=True)
     w.node.ctl_ok("service create web --network appnet --port 80:8080")
@@ -50,6 +50,7 @@ def test_RT_10_cri_pod_has_address_names_and_port(lab):
 
 
 @needs("program:containerd", "program:runc")
+@limit(120)
 def test_RT_11_cri_says_why_a_pod_cannot_be_attached(lab):
     w = World(lab, lb=True)
     cri = Containerd(w, "appnet", cri=True).cri
@@ -62,7 +63,7 @@ def test_RT_11_cri_says_why_a_pod_cannot_be_attached(lab):
 
 
 @needs("program:containerd", "program:runc")
-@limit(90)
+@limit(120)
 def test_RT_12_cri_pod_outlives_containerd(lab):
     w = World(lab, lb=True)
     containerd = Containerd(w, "appnet", cri=True)
@@ -89,6 +90,7 @@ def test_RT_12_cri_pod_outlives_containerd(lab):
 
 
 @needs("program:containerd", "program:runc")
+@limit(120)
 def test_RT_13_cri_attaches_several_networks_in_any_order(lab):
     w = World(lab, networks=("appnet", "backnet"))
     containerd = Containerd(w, "appnet", "backnet", cri=True, max_conf_num=2)

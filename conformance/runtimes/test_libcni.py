@@ -3,7 +3,8 @@ import json
 
 from lab import *
 from lab.lab import REPOSITORY
-from .world import World, cni_list
+from .template import cni_list
+from .world import World
 
 DRIVER = f"{REPOSITORY}/build/runtimes/libcni-driver"
 VERSIONS = {"0.3.1": {"cniVersion": "0.3.1"}, "0.4.0": {"cniVersion": "0.4.0"}, "1.0.0": {"cniVersion": "1.0.0"},

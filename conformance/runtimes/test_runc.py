@@ -6,7 +6,8 @@ from demo import image
 from lab import *
 from .podman import Podman
 from .containerd import Containerd
-from .world import WEB, World, cni_list, seen_from, tmpfs
+from .template import cni_list
+from .world import WEB, World, seen_from, tmpfs
 
 
 def bundle(world, name, netns, *command):
@@ -31,6 +32,7 @@ def bundle(world, name, netns, *command):
 
 
 @needs("program:runc")
+@limit(120)
 def test_RT_40_runc_joins_an_attached_namespace(lab):
     w = World(lab)
     place = w.node.container("web-1")

@@ -1,5 +1,4 @@
-"""What every test of the suite starts from: one node with Fairlead's daemons, a machine outside, networks as documents, and
-configurations as docs/runtimes.md shows them.
+"""What every test of the suite starts from: one node with Fairlead's daemons, a machine outside, networks as documents.
 
 The image is made here from Debian's busybox; every runtime keeps its data on a tmpfs of the lab host, its cgroups below a
 parent of the test's own (cgroups.py).
@@ -9,20 +8,11 @@ import os
 from demo import image
 from lab import eventually
 from . import cgroups
+from .template import cni_list
 
 IMAGE = "docker.io/fairlead/demo:1"
-CAPABILITIES = {"portMappings": True, "aliases": True, "ips": True, "mac": True, "dns": True,
-                "io.kubernetes.cri.pod-annotations": True}
-# What every runtime of today takes: those built on libcni up to 1.1 read cniVersion, later ones the best of cniVersions.
-VERSIONS = {"cniVersion": "1.0.0", "cniVersions": ["0.4.0", "1.0.0", "1.1.0"]}
 # A web server in a container of the image: answers with $DEMO_NAME and the address it was asked from.
 WEB = ("httpd", "-f", "-p", "8080", "-h", "/www")
-
-
-def cni_list(network, plugins=(), **keys):
-    """docs/runtimes.md's configuration of a network; keys go to the plugin, `plugins` are chained behind it."""
-    plugin = {"type": "fairlead", "network": network, "capabilities": CAPABILITIES, "ipam": {"type": "fairlead-ipam"}, **keys}
-    return {**VERSIONS, "name": network, "plugins": [plugin, *plugins]}
 
 
 class World:
