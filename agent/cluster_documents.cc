@@ -64,7 +64,10 @@ Result<void> read_tunnel_facts(const Paths& paths, overlay::HostRuleFacts& facts
   if (!self || std::none_of(nodes.begin(), nodes.end(), [&](const Node& n) { return n.name == *self; })) return {};
   for (const auto& node : nodes) facts.nodes.push_back(node.address);
   FL_TRY(auto networks, read_all(paths.networks(), decode_network));
-  for (const auto& network : networks) facts.vnis.push_back(network.vni);
+  for (const auto& network : networks) {
+    facts.vnis.push_back(network.vni);
+    if (network.vxlan_port) facts.ports.push_back(overlay::vxlan_port(network));
+  }
   std::sort(facts.vnis.begin(), facts.vnis.end());
   std::sort(facts.nodes.begin(), facts.nodes.end());
   facts.nodes.erase(std::unique(facts.nodes.begin(), facts.nodes.end()), facts.nodes.end());

@@ -1,5 +1,7 @@
 #include "overlay/host_rules.h"
 
+#include <set>
+
 #include "overlay/names.h"
 #include "overlay/router_rules.h"
 
@@ -27,15 +29,17 @@ std::string set_of(const List& list, Text text) {
   return out + " }";
 }
 
-std::string ports() {
-  return "udp dport { " + std::to_string(kVxlanPort) + ", " + std::to_string(kEncryptedVxlanPort) + " }";
+std::string ports(const HostRuleFacts& facts) {
+  std::set<uint16_t> all{kVxlanPort, kEncryptedVxlanPort};
+  all.insert(facts.ports.begin(), facts.ports.end());
+  return "udp dport " + set_of(all, [](uint16_t port) { return std::to_string(port); });
 }
 
-std::string between() {
+std::string between(const HostRuleFacts& facts) {
   // Before the established flows: a flow that began while somebody had flushed the rules must not live on.
   return "  chain from_router {\n"
          "    " +
-         ports() +
+         ports(facts) +
          " counter drop comment \"only the kernel sends VXLAN\"\n"
          "    meta l4proto esp counter drop\n" +
          kEstablished +
@@ -65,7 +69,7 @@ struct TunnelRules {
 TunnelRules tunnel_rules(const HostRuleFacts& facts) {
   if (facts.nodes.empty() || facts.vnis.empty()) return {};
   const std::string ours =
-      ports() + " @th,96,24 " + set_of(facts.vnis, [](uint32_t vni) { return std::to_string(vni); });
+      ports(facts) + " @th,96,24 " + set_of(facts.vnis, [](uint32_t vni) { return std::to_string(vni); });
   TunnelRules rules;
   for (bool v4 : {true, false}) {
     const std::string family = v4 ? "ip" : "ip6", protocol = v4 ? "ipv4" : "ipv6";
@@ -134,9 +138,14 @@ std::string postrouting(const HostRuleFacts& facts) {
 
 }  // namespace
 
+uint16_t vxlan_port(const Network& network) {
+  if (network.vxlan_port) return static_cast<uint16_t>(network.vxlan_port);
+  return network.encryption == "none" ? kVxlanPort : kEncryptedVxlanPort;
+}
+
 std::string host_rules(const HostRuleFacts& facts) {
   return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local(tunnel_rules(facts)) + forward(facts) +
-         between() + postrouting(facts) + "}\n";
+         between(facts) + postrouting(facts) + "}\n";
 }
 
 }  // namespace fairlead::overlay

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "state/records.h"
 
 namespace fairlead::overlay {
 
@@ -15,6 +16,7 @@ namespace fairlead::overlay {
 // host: the frames would count as the host's own.
 inline constexpr uint16_t kVxlanPort = 4789;
 inline constexpr uint16_t kEncryptedVxlanPort = 4790;
+uint16_t vxlan_port(const Network& network);
 
 struct HostRuleFacts {
   // Forwarding was off before fairlead turned it on: packets that are neither ours nor through a bridge (Docker,
@@ -26,6 +28,7 @@ struct HostRuleFacts {
   // somebody else's (Docker's overlay uses the same port).
   std::vector<Address> nodes;
   std::vector<uint32_t> vnis;
+  std::vector<uint16_t> ports;  // beside the two above
   friend bool operator==(const HostRuleFacts&, const HostRuleFacts&) = default;
 };
 

@@ -14,7 +14,7 @@ MeshPlan plan_mesh(const Network& network, const Mesh& mesh, uint32_t mtu) {
   plan.device.name = kOverlayLink;
   plan.device.vni = network.vni;
   plan.device.local = mesh.underlay;
-  plan.device.port = network.encryption == "none" ? kVxlanPort : kEncryptedVxlanPort;
+  plan.device.port = vxlan_port(network);
   plan.device.mac = node_mac(mesh.number);
   plan.device.mtu = mtu;
   // The rules check sources; a client of a port published on another node comes with an address that routes elsewhere.

@@ -70,6 +70,7 @@ TEST(HostRules, OfANodeOfACluster) {
   HostRuleFacts facts;
   facts.nodes = {*Address::parse("192.0.2.1"), *Address::parse("192.0.2.2")};
   facts.vnis = {4097, 4098};
+  facts.ports = {8472};
   expect_golden("host_cluster.nft", host_rules(facts));
 }
 TEST(HostRules, OfAHostThatForwardedBefore) { expect_golden("host_open.nft", host_rules({})); }

@@ -77,6 +77,7 @@ Result<Network> decode_network(const Json& json, const std::string& source) {
   r.optional("internal", n.internal);
   r.optional("mtu", n.mtu, 0, 65535);
   if (n.mtu != 0 && n.mtu < 1280) r.problem("mtu", "expected 0 or 1280 to 65535 (IPv6 needs 1280, RFC 8200)");
+  r.optional("vxlanPort", n.vxlan_port, 0, 65535);
   r.optional("forwardSingleLabels", n.forward_single_labels);
   r.optional("dnsServers", n.dns_servers, 8);
   for (const auto& server : n.dns_servers)
@@ -95,6 +96,7 @@ std::string encode(const Network& n) {
   json["encryption"] = n.encryption;
   json["internal"] = n.internal;
   json["mtu"] = n.mtu;
+  if (n.vxlan_port) json["vxlanPort"] = n.vxlan_port;
   if (!n.forward_single_labels) json["forwardSingleLabels"] = false;
   if (!n.dns_servers.empty()) json["dnsServers"] = n.dns_servers;
   return codec::text(json);

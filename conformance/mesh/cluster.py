@@ -13,7 +13,7 @@ def vni_of(network):
 class Cluster:
     """Nodes on one wire. family: of the underlay. agents: whether the daemons run."""
 
-    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500, balancer="nft", internal=False):
+    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500, balancer="nft", internal=False, port=0):
         self.lab, self.family = lab, family
         self.wire = lab.segment("wire", mtu=mtu)
         self.nodes = [lab.host(name, self.wire) for name in NAMES[:count]]
@@ -25,7 +25,7 @@ class Cluster:
             for network in networks:
                 node.write(f"/var/lib/fairlead/networks/{network}.json",
                            {"apiVersion": 1, "name": network, "vni": vni_of(network), "subnets": list(SUBNETS),
-                            "internal": internal})
+                            "internal": internal, "vxlanPort": port})
         for number, node in enumerate(self.nodes, 1):
             self.tell(node, number)
             for network in networks:

@@ -204,6 +204,15 @@ def test_OVL_08_an_ipv6_underlay(lab):
         true(wire.count(lambda p: p.src == cluster.nodes[0].address(6) and p.vxlan()) > 0, "VXLAN over IPv6")
 
 
+def test_OVL_15_another_port_between_nodes(lab):
+    cluster = Cluster(lab, port=8472)
+    a, b = cluster.pair()
+    with cluster.nodes[1].capture("eth0") as wire:
+        eventually(lambda: reaches(a, b), 5, "both families")
+        true(wire.count(lambda p: p.vxlan(8472)) > 0, "on the port asked for")
+        equal(wire.count(lambda p: p.vxlan()), 0, "and not on the usual one")
+
+
 def test_OVL_09_two_networks_with_the_same_subnet_do_not_meet(lab):
     cluster = Cluster(lab, networks=("appnet", "other"))
     a, b = cluster.pair()
