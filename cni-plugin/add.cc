@@ -54,7 +54,6 @@ Endpoint make_endpoint(const Request& request, const Config& config, const Netwo
   e.host_ifname = overlay::host_ifname(network.name, request.container, request.ifname);
   e.mtu = config.network.mtu;
   e.names = config.names;
-  if (e.names.empty()) e.names = names_from_id(request.container, request.netns);
   e.aliases = config.aliases;
   e.services = config.services;
   e.labels = config.labels;
@@ -202,6 +201,8 @@ CniResult<Fd> lock_attachment(const Paths& paths, const std::string& network, co
 CniResult<cni::AddResult> add(const Paths& paths, const Request& request) {
   FL_TRY(Fd container, open_container(request));
   FL_TRY(Config config, read_config(request));
+  // Before addresses are asked for: they may be reserved for a name.
+  if (config.names.empty()) config.names = names_from_id(request.container, request.netns);
   FL_TRY(Fd lock, lock_attachment(paths, config.network.name, request.container, request.ifname));
   // Asked before the IPAM is: its roll-back would release the first attachment's addresses (CNI-046).
   FL_TRY(auto existing, load_endpoint(paths, config.network.name, request.container, request.ifname));
@@ -209,7 +210,7 @@ CniResult<cni::AddResult> add(const Paths& paths, const Request& request) {
     return cni_fail(cni::kAddressInUse, "container " + request.container + " is attached to network " +
                                             config.network.name + " as " + request.ifname + " already; DEL it first");
   FL_TRY(auto network, ensure_network(paths, request, config));
-  FL_TRY(auto granted, ipam_add(paths, request, config.ipam_type, network ? &*network : nullptr));
+  FL_TRY(auto granted, ipam_add(paths, request, config.ipam_type, network ? &*network : nullptr, config.names));
   auto attached = [&]() -> CniResult<cni::AddResult> {
     if (!network) {
       FL_TRY(network, ensure_network(paths, request, config, prefixes_of(granted)));

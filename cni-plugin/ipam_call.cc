@@ -50,8 +50,8 @@ CniResult<void> run_if_known(const Request& request, const std::string& type, co
 }  // namespace
 
 CniResult<cni::AddResult> ipam_add(const Paths& paths, const Request& request, const std::string& type,
-                                   const Network* network) {
-  if (type == kOwnIpam) return ipam::add(paths, request, network, true);
+                                   const Network* network, const std::vector<std::string>& names) {
+  if (type == kOwnIpam) return ipam::add(paths, request, network, &names);
   FL_TRY(auto limits, limits_of(request));
   auto result = cni::delegate_add(request, type, limits);
   if (result && result->ips.empty()) result = cni::cni_fail(cni::kOwnError, "IPAM plugin " + type + " gave no address");

@@ -2,11 +2,18 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "base/cni_config.h"
+#include "base/duration.h"
+#include "base/file.h"
 #include "base/names.h"
+#include "ipam/blocks.h"
 #include "ipam/ipam.h"
+#include "ipam/resolv_conf.h"
+#include "ipam/sticky.h"
 #include "state/store.h"
 
 namespace fairlead::ipam {
@@ -14,6 +21,8 @@ namespace {
 
 using cni::cni_fail;
 using cni::CniResult;
+
+constexpr size_t kMaxResolvConf = 1 << 16;
 
 tl::unexpected<cni::CniError> invalid(std::string text) {
   return cni_fail(cni::kInvalidConfig, "stdin: " + std::move(text));
@@ -69,6 +78,49 @@ CniResult<std::vector<cni::RouteConfig>> read_routes(const Json& ipam) {
   return decoded->routes;
 }
 
+CniResult<void> read_resolv_conf(const Json& ipam, IpamConfig& config) {
+  const Json* path = cni::find_member(ipam, "resolvConf");
+  if (!path) return {};
+  if (!path->is_string()) return invalid("/ipam/resolvConf: expected the path of a file like /etc/resolv.conf");
+  const auto& name = path->get_ref<const std::string&>();
+  if (name.empty()) return {};
+  auto text = read_file(name, kMaxResolvConf);
+  if (!text) return invalid("/ipam/resolvConf: " + text.error().message);
+  if (!*text) return invalid("/ipam/resolvConf: there is no file " + name);
+  config.dns = parse_resolv_conf(**text);
+  return {};
+}
+
+CniResult<bool> read_switch(const Json* value, const std::string& place) {
+  if (!value) return false;
+  if (value->is_boolean()) return value->get<bool>();
+  const std::string text = value->is_string() ? value->get<std::string>() : "?";
+  if (text == "1" || text == "true") return true;
+  if (text == "0" || text == "false" || text.empty()) return false;
+  return cni_fail(cni::kInvalidConfig, place + ": expected true or false, found \"" + text.substr(0, 32) + "\"");
+}
+
+CniResult<void> read_sticky(const cni::Request& request, const Json& ipam, IpamConfig& config) {
+  FL_TRY(config.sticky, read_switch(cni::find_member(ipam, "sticky"), "stdin: /ipam/sticky"));
+  if (const auto* arg = request.arg("FAIRLEAD_STICKY")) {
+    Json value = *arg;
+    FL_TRY(config.sticky, read_switch(&value, "CNI_ARGS: FAIRLEAD_STICKY"));
+  }
+  FL_TRY(auto labels, cni::labels(request));
+  for (const auto& [key, text] : labels) {
+    if (key != "fairlead.sticky") continue;
+    Json value = text;
+    FL_TRY(config.sticky, read_switch(&value, "label fairlead.sticky"));
+  }
+  config.sticky_ms = kStickyMs;
+  if (const Json* value = cni::find_member(ipam, "stickyFor")) {
+    auto duration = value->is_string() ? parse_duration(value->get<std::string>()) : std::nullopt;
+    if (!duration) return invalid("/ipam/stickyFor: expected a duration like \"24h\"");
+    config.sticky_ms = *duration;
+  }
+  return {};
+}
+
 CniResult<void> use_network(const Paths& paths, const Network* network, IpamConfig& config) {
   std::optional<Network> loaded;
   if (!network) {
@@ -91,6 +143,23 @@ CniResult<void> use_network(const Paths& paths, const Network* network, IpamConf
     route.destination = Prefix{Address::from_bytes(v4 ? AF_INET : AF_INET6, zero), 0};
     route.gateway = set.ranges.front().gateway;
     config.routes.push_back(route);
+  }
+  return {};
+}
+
+// A network with blocks gives only what this node's blocks hold, whoever asks and with whatever ranges.
+CniResult<void> use_blocks(const Paths& paths, IpamConfig& config) {
+  FL_TRY(auto own, own_blocks(paths, config.network));
+  if (!own) return {};
+  config.node = own->node;
+  std::vector<RangeSet> whole = config.sets;
+  restrict_to(config.sets, own->blocks);
+  for (size_t i = 0; i < config.sets.size(); i++) {
+    if (!config.sets[i].ranges.empty()) continue;
+    return cni_fail(cni::kTryAgainLater,
+                    "network " + config.network + ": node " + own->node + " has no block of " +
+                        whole[i].ranges.front().subnet.to_string() + " to give addresses from",
+                    "the blocks of this network are in " + paths.blocks(config.network));
   }
   return {};
 }
@@ -125,6 +194,23 @@ std::string network_name(const cni::Request& request) {
              : request.name;
 }
 
+std::vector<std::string> names_of(const cni::Request& request) {
+  std::vector<std::string> names;
+  auto add = [&](const std::string& name) {
+    if (is_dns_name(name) && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  if (const auto* name = request.arg("FAIRLEAD_NAME")) add(*name);
+  if (const auto* pod = request.arg("K8S_POD_NAME")) {
+    add(*pod);
+    const auto* space = request.arg("K8S_POD_NAMESPACE");
+    if (space && !space->empty()) add(*pod + "." + *space);
+  }
+  if (auto labels = cni::labels(request))
+    for (const auto& [key, value] : *labels)
+      if (key == "fairlead.name") add(value);
+  return names;
+}
+
 std::vector<RangeSet> range_sets(const Network& network) {
   std::vector<RangeSet> sets;
   for (const auto& subnet : network.subnets) {
@@ -147,6 +233,8 @@ CniResult<IpamConfig> read_config(const Paths& paths, const cni::Request& reques
   const Json& ipam = found == request.conf->end() ? empty : *found;
   if (!ipam.is_object()) return invalid("/ipam: expected an object");
   FL_TRY(config.routes, read_routes(ipam));
+  FL_CHECK(read_resolv_conf(ipam, config));
+  FL_CHECK(read_sticky(request, ipam, config));
   const Json* ranges = cni::find_member(ipam, "ranges");
   const Json* asked = cni::capability(request, "ipRanges");
   bool has_own = cni::find_member(ipam, "subnet") || (ranges && !ranges->empty());
@@ -168,6 +256,7 @@ CniResult<IpamConfig> read_config(const Paths& paths, const cni::Request& reques
       for (size_t j = 0; j < i; j++)
         if (config.sets[i].family() == config.sets[j].family())
           return invalid("/ipam: cniVersion " + request.version + " allows one address per family only");
+  FL_CHECK(use_blocks(paths, config));
   return config;
 }
 

@@ -1,8 +1,8 @@
 // The IPAM plugin as a library: what `fairlead-ipam` does, callable in-process by the CNI plugin.
 //
 // A lease is one file run/leases/NETWORK/ADDRESS, made by link(2): of two that want an address one gets it. See lease.h
-// for the protocol that survives kill -9 anywhere. No lock is taken by ADD, no folder is listed unless the
-// pool looks full, nothing is synced. Threads: stateless.
+// for the protocol that survives kill -9 anywhere. No lock is taken by ADD (but once after reservations changed), no
+// folder is listed unless the pool looks full, nothing is synced. Threads: stateless.
 #pragma once
 
 #include <functional>
@@ -26,9 +26,10 @@ inline constexpr int64_t kGraceMs = 3000;
 
 // The abbreviated result: addresses with the subnet's prefix length, gateways, routes; no interfaces.
 // Nothing is left behind when it fails, and an attachment that has addresses already is refused and keeps them.
-// by_fairlead: who asks is the plugin `fairlead` (Owner::by_fairlead in lease.h).
+// names: what the endpoint is called, for reservations and sticky addresses, given by the plugin `fairlead` in its
+// process (Owner::by_fairlead in lease.h); nullptr: what the request says of it.
 cni::CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network = nullptr,
-                                   bool by_fairlead = false);
+                                   const std::vector<std::string>* names = nullptr);
 // Releases what (container, ifname) has; success when it has nothing. Needs no network document.
 cni::CniResult<void> del(const Paths& paths, const cni::Request& request);
 cni::CniResult<void> check(const Paths& paths, const cni::Request& request);
@@ -40,18 +41,23 @@ cni::CniResult<void> status(const Paths& paths, const cni::Request& request, con
 
 // ---- typed, for everybody else (Docker plugin, agent, ctl) ----
 struct IpamRequest {
-  std::string network;            // names the lease folder
-  std::string container, ifname;  // the owner
-  std::string netns;              // written down for collecting
-  bool by_fairlead = false;       // Owner::by_fairlead
-  std::vector<RangeSet> sets;     // one address of each
-  std::vector<Address> wanted;    // each takes the place of its set's choice; all of them or an error
+  std::string network;             // names the lease folder
+  std::string container, ifname;   // the owner
+  std::string netns;               // written down for collecting
+  bool by_fairlead = false;        // Owner::by_fairlead
+  std::vector<RangeSet> sets;      // one address of each
+  std::vector<Address> wanted;     // each takes the place of its set's choice; all of them or an error
+  std::vector<std::string> names;  // DNS names of the endpoint, for reservations and sticky addresses
+  std::string node;                // when sets were cut down to blocks: this node, for messages
+  bool sticky = false;             // keep the addresses for the first name that can be kept for
+  uint32_t sticky_ms = 0;          // so long after the release
 };
 struct Granted {
   Prefix address;  // with the subnet's length
   std::optional<Address> gateway;
 };
-// Error: kTryAgainLater when a pool is exhausted, kInvalidConfig for a wanted address that can never be had.
+// Error: kTryAgainLater when a pool is exhausted, kInvalidConfig for a wanted address that can never be had,
+// kAddressInUse for one that somebody else has, or has reserved.
 cni::CniResult<std::vector<Granted>> allocate(const Paths& paths, const IpamRequest& request);
 Result<void> release(const Paths& paths, const std::string& network, const std::string& container,
                      const std::string& ifname);

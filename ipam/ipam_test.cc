@@ -175,7 +175,8 @@ class IpamGcTest : public IpamTest {
   void attach(const std::string& netns, bool by_fairlead = false) {
     auto r = request(R"({"name":"net"})");
     r.netns = netns;
-    ASSERT_TRUE(add(paths_, r, &network_, by_fairlead));
+    const Texts names;
+    ASSERT_TRUE(add(paths_, r, &network_, by_fairlead ? &names : nullptr));
     std::filesystem::last_write_time(paths_.run + "/lease-owners/net/c1@eth0",
                                      std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
   }

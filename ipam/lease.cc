@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/names.h"
+#include "ipam/sticky.h"
 
 namespace fairlead::ipam {
 namespace {
@@ -115,7 +116,12 @@ LeaseStore::LeaseStore(const Paths& paths, std::string_view network)
     : LeaseStore(of_folder(paths, folder_name(network))) {}
 
 LeaseStore LeaseStore::of_folder(const Paths& paths, const std::string& folder) {
-  return LeaseStore(paths.leases(folder), paths.lease_owners() + "/" + folder);
+  LeaseStore store;
+  store.leases_ = paths.leases(folder);
+  store.owners_ = paths.lease_owners() + "/" + folder;
+  store.paths_ = paths;
+  store.network_ = folder;
+  return store;
 }
 
 Result<void> LeaseStore::prepare() const {
@@ -153,10 +159,12 @@ Result<Fd> LeaseStore::create_owner(const std::string& path, const std::string& 
 }
 
 // The index of the first free one, or choices.size() when all were taken.
-Result<size_t> LeaseStore::link_first(const Fd& owner, const std::vector<Address>& choices) const {
+Result<size_t> LeaseStore::link_first(const Fd& owner, const std::vector<Address>& choices,
+                                      const Filter& passes) const {
   const std::string from = fd_path(owner);
   bool prepared = false;
   for (size_t i = 0; i < choices.size(); i++) {
+    if (passes && !passes(choices[i])) continue;
     const std::string to = lease_path(choices[i]);
     if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) return i;
     if (errno == EEXIST) continue;
@@ -170,7 +178,8 @@ Result<size_t> LeaseStore::link_first(const Fd& owner, const std::vector<Address
   return choices.size();
 }
 
-Result<LeaseStore::Claim> LeaseStore::claim(const Owner& owner, const std::vector<std::vector<Address>>& choices) {
+Result<LeaseStore::Claim> LeaseStore::claim(const Owner& owner, const std::vector<std::vector<Address>>& choices,
+                                            const Filter& passes) {
   Owner document = owner;
   document.tried.clear();
   for (const auto& list : choices) document.tried.push_back(spans_of(list));
@@ -183,7 +192,7 @@ Result<LeaseStore::Claim> LeaseStore::claim(const Owner& owner, const std::vecto
     return answer;
   }
   for (size_t i = 0; i < choices.size(); i++) {
-    auto index = link_first(fd, choices[i]);
+    auto index = link_first(fd, choices[i], passes);
     if (index && *index < choices[i].size()) {
       answer.granted.push_back(choices[i][*index]);
       continue;
@@ -217,6 +226,7 @@ Result<bool> LeaseStore::release_locked(const Fd& owner, const std::string& path
   auto document = read_owner(owner, path);
   Result<void> problem;
   bool any = false;
+  std::vector<Address> removed;
   auto remove_own = [&](const std::string& lease) {
     if (identity(lease) != self) return false;
     if (::unlink(lease.c_str()) != 0 && errno != ENOENT && problem) problem = fail_errno("remove lease", lease);
@@ -228,7 +238,11 @@ Result<bool> LeaseStore::release_locked(const Fd& owner, const std::string& path
   auto sweep = [&] {
     std::erase_if(open, [&](const std::vector<Span>* spans) {
       bool found = false;
-      each_address(*spans, [&](const Address& a) { return found = remove_own(lease_path(a)); });
+      each_address(*spans, [&](const Address& a) {
+        found = remove_own(lease_path(a));
+        if (found) removed.push_back(a);
+        return found;
+      });
       return found;
     });
   };
@@ -245,6 +259,8 @@ Result<bool> LeaseStore::release_locked(const Fd& owner, const std::string& path
   }
   sweep();
   if (!problem) return fail(std::move(problem.error()));
+  // Last: killed before, the name's addresses count as kept from the moment somebody notices (StickyStore::collect).
+  if (document && !document->sticky.empty()) StickyStore(paths_, network_).release(document->sticky, removed);
   return any;
 }
 

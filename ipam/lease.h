@@ -10,8 +10,8 @@
 // Hence: an address is unlinked only by a holder of its owner's lock, who saw under that lock that it is that owner's;
 // no address of somebody else can be freed. Whatever a killed claim linked, release finds. claim takes no lock; a
 // stopped process holds up only releases of its own attachment (given up after a time).
-// Cost: claim 8 system calls + 1 per address tried; release 8 + 2 per address; nothing depends on how many leases there
-// are. Nothing is synced: the folders are of this boot (tmpfs). Threads: stateless.
+// Cost: claim 8 system calls + 1 per address tried; release 8 + 2 per address (and 5 for a sticky name); nothing
+// depends on how many leases there are. Nothing is synced: the folders are of this boot (tmpfs). Threads: stateless.
 #pragma once
 
 #include <functional>
@@ -34,6 +34,8 @@ struct Owner {
   // main plugin's, of which only the namespace is known.
   bool by_fairlead = false;
   std::vector<std::vector<Span>> tried;  // per address wanted: what it may be
+  std::vector<std::string> names;        // of the endpoint; only written down
+  std::string sticky;                    // the name that keeps the addresses after the release (sticky.h); empty: none
 };
 std::string encode(const Owner& owner);
 Result<Owner> decode_owner(std::string_view text, const std::string& source);
@@ -45,13 +47,15 @@ class LeaseStore {
   // By the name of its folder under run/lease-owners, for who goes through all of them.
   static LeaseStore of_folder(const Paths& paths, const std::string& folder);
 
+  using Filter = std::function<bool(const Address&)>;
   struct Claim {
     enum What { kGranted, kOwnerExists, kAllTaken, kReleasedMeanwhile } what = kGranted;
     std::vector<Address> granted;
     size_t taken = 0;  // kAllTaken: the index of the choices that were all taken
   };
-  // One address of each of choices, in their order. Nothing is kept unless all of them could be had.
-  Result<Claim> claim(const Owner& owner, const std::vector<std::vector<Address>>& choices);
+  // One address of each of choices, in their order; those for which passes (when given) says no are passed over.
+  // Nothing is kept unless all of them could be had.
+  Result<Claim> claim(const Owner& owner, const std::vector<std::vector<Address>>& choices, const Filter& passes = {});
 
   // false: it had nothing. Error with sys EWOULDBLOCK when another process holds the owner's lock too long.
   Result<bool> release(std::string_view container, std::string_view ifname);
@@ -93,15 +97,17 @@ class LeaseStore {
   std::string lease_path(const Address& address) const { return leases_ + "/" + address.to_string(); }
   std::string owner_path(std::string_view container, std::string_view ifname) const;
   Result<Fd> create_owner(const std::string& path, const std::string& text, bool* exists);
-  Result<size_t> link_first(const Fd& owner, const std::vector<Address>& choices) const;
+  Result<size_t> link_first(const Fd& owner, const std::vector<Address>& choices, const Filter& passes) const;
   Result<bool> release_open(const Fd& owner, const std::string& path);
   Result<bool> release_locked(const Fd& owner, const std::string& path);
   Result<void> undo(const Fd& owner, const std::string& path);
   Result<void> collect_owner(const std::string& name, const Collection& collection);
   Result<void> collect_lease(const std::string& name, const Collection& collection);
 
-  LeaseStore(std::string leases, std::string owners) : leases_(std::move(leases)), owners_(std::move(owners)) {}
+  LeaseStore() = default;
   std::string leases_, owners_;
+  Paths paths_;
+  std::string network_;  // as its folder is called
 };
 
 }  // namespace fairlead::ipam

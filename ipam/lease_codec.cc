@@ -44,6 +44,8 @@ std::string encode(const Owner& owner) {
   if (!owner.netns.empty()) j["netns"] = owner.netns;
   if (owner.netns_inode) j["netnsInode"] = owner.netns_inode;
   if (owner.by_fairlead) j["byFairlead"] = true;
+  if (!owner.names.empty()) j["names"] = owner.names;
+  if (!owner.sticky.empty()) j["sticky"] = owner.sticky;
   for (const auto& spans : owner.tried) {
     Json list = Json::array();
     for (const auto& span : spans) list.push_back(text_of(span));
@@ -63,6 +65,9 @@ Result<Owner> decode_owner(std::string_view text, const std::string& source) {
   r.optional("netns", owner.netns);
   r.optional("netnsInode", owner.netns_inode, 0, UINT32_MAX);
   r.optional("byFairlead", owner.by_fairlead);
+  r.optional("names", owner.names);
+  r.optional("sticky", owner.sticky);
+  if (!owner.sticky.empty() && !is_object_name(owner.sticky)) r.problem("sticky", "is not a name");
   if (r.ok() && !is_cni_id(owner.container)) r.problem("container", "is not a container id");
   if (r.ok() && !is_interface_name(owner.ifname)) r.problem("ifname", "is not an interface name");
   if (const Json* tried = r.find("tried"); tried && tried->is_array())

@@ -81,7 +81,8 @@ const Range* RangeSet::range_of(const Address& a) const {
 std::string RangeSet::refusal(const Address& a) const {
   std::string names;
   for (const auto& range : ranges) {
-    (names += names.empty() ? "" : ", ") += range.subnet.to_string();
+    if (std::string name = range.subnet.to_string(); names.find(name) == names.npos)
+      (names += names.empty() ? "" : ", ") += name;
     if (a == range.gateway) return "is the gateway of " + range.subnet.to_string();
     if (a == range.subnet.first()) return "is the network address of " + range.subnet.to_string();
     if (a.is_v4() && a == range.subnet.last()) return "is the broadcast address of " + range.subnet.to_string();
@@ -93,6 +94,13 @@ std::string RangeSet::refusal(const Address& a) const {
     if (range.subnet.contains(a))
       return "is outside the range " + range.first.to_string() + " to " + range.last.to_string();
   return "is outside " + names;
+}
+
+bool RangeSet::is_between(const Address& a) const {
+  for (const auto& prefix : excluded)
+    if (prefix.contains(a)) return false;
+  return !range_of(a) && std::any_of(ranges.begin(), ranges.end(),
+                                     [&](const Range& range) { return !outside(range, a) && a != range.gateway; });
 }
 
 int64_t RangeSet::capacity() const {
@@ -118,11 +126,12 @@ std::vector<Address> RangeSet::candidates(const std::optional<Address>& after, s
   const Range& first = ranges[begin];
   if (!start) walk.over(first, first.first, first.last);
   if (start && *after < first.last) walk.over(first, after->plus(1), first.last);
+  if (start && one_by_one) walk.over(first, first.first, *after);
   for (size_t i = 1; i < ranges.size(); i++) {
     const Range& range = ranges[(begin + i) % ranges.size()];
     walk.over(range, range.first, range.last);
   }
-  if (start) walk.over(first, first.first, *after);
+  if (start && !one_by_one) walk.over(first, first.first, *after);
   return found;
 }
 

@@ -36,11 +36,16 @@ struct Span {
 struct RangeSet {
   std::vector<Range> ranges;
   std::vector<Prefix> excluded;  // e.g. the VIP pool
+  // Whether a range is used up, its released addresses included, before the next one is begun (blocks). Otherwise all
+  // of them are one ring, as host-local's are.
+  bool one_by_one = false;
 
   int family() const { return ranges.empty() ? 0 : ranges.front().subnet.family(); }
   const Range* range_of(const Address& a) const;  // the range whose first..last holds it
   // Why an address can never be given by this set ("is the gateway of 10.0.0.0/24"); empty when it can.
   std::string refusal(const Address& a) const;
+  // True for a host address of one of the subnets that is in none of the ranges.
+  bool is_between(const Address& a) const;
   // How many addresses can be given, saturated at 2^62.
   int64_t capacity() const;
   // Up to n addresses in round-robin order, beginning after `after` (or with the first when it is not in the set).
