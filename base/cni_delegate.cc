@@ -16,6 +16,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/duration.h"
 #include "base/fd.h"
 
 extern char** environ;
@@ -131,8 +132,9 @@ class Conversation {
                           {pidfd_ ? pidfd_.get() : -1, POLLIN, 0}};
       int64_t left = end - now_ms();
       if (left <= 0)
-        return fail("gave no answer within " + std::to_string(limits_.timeout_ms / 1000) + " s and was killed",
-                    ETIMEDOUT);
+        return fail(
+            "gave no answer within " + duration_text(static_cast<uint32_t>(limits_.timeout_ms)) + " and was killed",
+            ETIMEDOUT);
       if (::poll(polled, 4, static_cast<int>(left)) < 0 && errno != EINTR) return fail_errno("poll", "pipes");
       if (polled[0].revents) feed();
       // A process it left behind may hold stdout open; what counts is that the plugin itself has ended.
