@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""A service's VIP: who is behind it, and in which order (LB-01 to LB-05, LB-23 to LB-26, LB-35, LB-47)."""
+"""A service's VIP: who is behind it, and in which order (LB-01 to LB-05, LB-23 to LB-26, LB-35, LB-47, LB-48)."""
+import errno
+import socket
 import time
 
 from lab import *
@@ -194,6 +196,35 @@ def test_LB_27_a_closed_port_of_a_task_is_refused(lab, balancer):
     w.ready(1)
     task.server.kill()
     refused(lambda: w.client.tcp_request(VIP, 80), "the task's own reset comes back")
+
+
+@both
+def test_LB_48_icmp_errors_of_a_task_come_from_the_vip(lab, balancer):
+    """An error about a packet that was rewritten must speak of the packet the client sent, else the client ignores it."""
+    w = World(lab, balancer)
+    w.service(ports=[{"protocol": "udp", "port": 81, "targetPort": 8081}])
+    (task,) = w.add_tasks(1)
+    server = task.serve_udp(8081)
+    eventually(lambda: w.client.udp_request(VIP, 81, timeout=0.3).name == "t1", 3, "the task answers")
+    with w.client.udp_socket(VIP, 81) as flow:
+        equal(flow.ask("x").name, "t1", "a flow of its own")
+        server.kill()
+        refused(lambda: flow.ask("x"), "port unreachable reaches the socket that is connected to the VIP")
+    host_end = next(i["name"] for i in task.attachment["interfaces"] if not i.get("sandbox"))
+    w.in_router(f"ip link set {host_end} mtu 1300")
+    sock = w.client.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IP, 10, 2)       # IP_MTU_DISCOVER, IP_PMTUDISC_DO (linux/in.h)
+    sock.connect((VIP, 81))
+
+    def told():
+        try:
+            sock.send(b"x" * 1372)
+        except OSError as error:
+            return error.errno == errno.EMSGSIZE
+        return False
+    eventually(told, 3, "what is too large for the task's link is said by the VIP")
+    contains(w.client.must(f"ip route get {VIP}"), "mtu 1300", "the size that would fit")
+    sock.close()
 
 
 @both
