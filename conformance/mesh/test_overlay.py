@@ -213,6 +213,20 @@ def test_OVL_15_another_port_between_nodes(lab):
         equal(wire.count(lambda p: p.vxlan()), 0, "and not on the usual one")
 
 
+def test_OVL_16_every_node_gives_addresses_of_its_own_blocks(lab):
+    cluster = Cluster(lab)
+    seen = []
+    for number, node in enumerate(cluster.nodes, 1):
+        for i in range(3):
+            container = node.container(f"c{i}")
+            container.attach(conflist("appnet"))
+            true(container.ip.startswith(f"10.32.{number}.") and container.ip6.startswith(f"fd32::{number}:"), f"{node.name}: {container.ip} {container.ip6}")
+            seen.append(container)
+    equal(len({c.ip for c in seen}), 6, "no address twice")
+    seen[-1].serve_tcp(7000)
+    eventually(lambda: seen[0].tcp_request(seen[-1].ip, 7000, timeout=0.5).name == "c2", 5, "and they reach one another")
+
+
 def test_OVL_09_two_networks_with_the_same_subnet_do_not_meet(lab):
     cluster = Cluster(lab, networks=("appnet", "other"))
     a, b = cluster.pair()
@@ -229,14 +243,14 @@ def test_OVL_10_a_block_that_moves_is_reached_where_it_is(lab):
     cluster = Cluster(lab, count=3)
     a, _ = cluster.pair()
     _, two, three = cluster.nodes
-    cluster.give("appnet", "n2", ["10.32.2.0/24", "10.32.7.0/24"])
+    cluster.give("appnet", "n2", ["10.32.2.0/24", "10.32.7.0/24", "fd32::2:0/112"])
     moved = two.container("moved")
     moved.attach(conflist("appnet"), capabilities={"ips": ["10.32.7.5"]})
     moved.serve_tcp(7000)
     eventually(lambda: a.tcp_request("10.32.7.5", 7000, timeout=0.5).name == "moved", 5, "the second block of n2")
     moved.detach()
-    cluster.give("appnet", "n2", ["10.32.2.0/24"])
-    cluster.give("appnet", "n3", ["10.32.3.0/24", "10.32.7.0/24"])
+    cluster.give("appnet", "n2", ["10.32.2.0/24", "fd32::2:0/112"])
+    cluster.give("appnet", "n3", ["10.32.3.0/24", "10.32.7.0/24", "fd32::3:0/112"])
     other = three.container("other")
     other.attach(conflist("appnet"), capabilities={"ips": ["10.32.7.5"]})
     other.serve_tcp(7000)
