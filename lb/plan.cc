@@ -310,8 +310,19 @@ void Planner::plan_published() {
   };
   std::stable_partition(all.begin(), all.end(), incumbent);
   std::vector<const Wish*> granted;
-  for (const auto& wish : all)
-    if (take(wish)) granted.push_back(&wish);
+  // Podman hands a container's ports to each of its networks: it has them by one, the others stand by.
+  std::map<std::string, std::string> containers;
+  auto stands_by = [&](const Wish& wish, const HostPortKey& key) {
+    auto holder = containers.find(key.to_string());
+    return wish.endpoint && holder != containers.end() && holder->second == wish.endpoint->container;
+  };
+  for (const auto& wish : all) {
+    if (std::any_of(wish.keys.begin(), wish.keys.end(), [&](const auto& key) { return stands_by(wish, key); }))
+      continue;
+    if (!take(wish)) continue;
+    granted.push_back(&wish);
+    for (const auto& key : wish.keys) containers[key.to_string()] = wish.endpoint ? wish.endpoint->container : "";
+  }
   // Ports of one address get what the others leave free in the router.
   for (bool one_address : {false, true})
     for (const Wish* wish : granted)

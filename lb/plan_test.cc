@@ -237,6 +237,23 @@ TEST(Plan, APortMappingOfEveryAddressServesBothFamilies) {
   EXPECT_TRUE(plan.routers.at("appnet").hairpin.count(ip("fd32::2")));
 }
 
+TEST(Plan, APortOfOneContainerOnTwoNetworksIsNoConflict) {
+  World world;
+  world.add_network("other", 4098, 2, {"10.33.0.0/16"});
+  Endpoint a = World::task(2, ""), b = a, stranger = World::task(3, "");
+  b.network = "other";
+  b.ifname = "eth1";
+  b.addresses = {ip("10.33.0.2")};
+  a.port_mappings = b.port_mappings = stranger.port_mappings = {mapping("", 8000)};
+  world.put(a);
+  world.put(b);
+  Plan plan = world.plan({});
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(plan.host.ports.at({AF_INET, {}, kTcp, 8000}).router, world.routers["appnet"]->router4);
+  world.put(stranger);
+  EXPECT_NE(problems(world.plan({}), "endpoint appnet/t3-eth0").find("already published"), std::string::npos);
+}
+
 TEST(Plan, StandingDecidesPerServiceAndProtocol) {
   World world;
   Service web = World::web();
