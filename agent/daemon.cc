@@ -9,6 +9,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "agent/cluster_member.h"
 #include "agent/foreign_forward.h"
 #include "agent/host.h"
 #include "agent/host_record.h"
@@ -118,6 +119,8 @@ Result<void> run_daemon(const Paths& paths, const Settings& settings) {
   FL_TRY(auto reconciler, Reconciler::open(paths, settings));
   FL_CHECK(release_host(paths));  // left by one that ended between the last network and the host's part
   FL_TRY(Fd timer, open_timer());
+  ClusterMember cluster(paths);
+  cluster.tick();
   Loop loop{*view, *reconciler, text, paths};
   loop.pass(true);
   log_info("ready: " + std::to_string(reconciler->networks().size()) + " networks, " +
@@ -126,6 +129,7 @@ Result<void> run_daemon(const Paths& paths, const Settings& settings) {
   for (;;) {
     FL_TRY(Wake wake, wait_for(signals, timer));
     if (wake == Wake::kStop) break;
+    cluster.tick();
     loop.pass(wake == Wake::kRescan);
   }
   notify_systemd("STOPPING=1");

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "ctl/cluster_commands.h"
 #include "ctl/context.h"
 #include "ctl/endpoint_commands.h"
 #include "ctl/network_commands.h"
@@ -28,6 +29,7 @@ struct Arguments {
   uint32_t mtu = 0;
   ServiceArguments service;
   std::string filter_network, filter_service, endpoint;
+  ClusterArguments cluster;
 };
 
 struct Outcome {
@@ -167,6 +169,49 @@ void add_other_commands(CLI::App& app, Context& context, Arguments& a, Outcome& 
   });
 }
 
+void name_node(CLI::App* command, ClusterArguments& c) {
+  command->add_option("--name", c.name, "Name of this node (default: the host's)");
+}
+
+void add_join_command(CLI::App& group, Context& context, ClusterArguments& c, Outcome& outcome) {
+  CLI::App* join = add_command(group, context, "join", "Join a cluster");
+  join->add_option("ADDRESS", c.manager, "IP address of one of its managers, or ADDRESS:PORT")->required();
+  join->add_option("--token-file", c.token_file, "File that holds the token (default: -, read it from stdin)");
+  name_node(join, c);
+  join->add_option("--advertise", c.advertise, "Address of this node (default: the one it reaches the manager from)");
+  join->callback([&] { outcome.output = cluster_join(context, c); });
+}
+
+void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, Outcome& outcome) {
+  CLI::App* group = add_group(app, outcome, "cluster", "The cluster: several nodes, one set of networks and services");
+  CLI::App* init = add_command(*group, context, "init", "Found a cluster; this node is its first manager");
+  init->add_option("--advertise", c.advertise, "Where the others reach this node: IP address, or ADDRESS:PORT")
+      ->required();
+  name_node(init, c);
+  init->add_option("--certificate-life", c.certificate_life, "How long certificates are valid")->capture_default_str();
+  init->add_option("--lease", c.lease, "After how long a silent node counts as dead")->capture_default_str();
+  init->callback([&] { outcome.output = cluster_init(context, c); });
+  CLI::App* token = add_command(*group, context, "token", "Make a token to join with, and print it");
+  token->add_option("ROLE", c.role, "What who joins becomes: node, manager, operator or viewer")
+      ->required()
+      ->check(CLI::IsMember({"node", "manager", "operator", "viewer"}));
+  token->add_option("--expires", c.expires, "How long it is valid")->capture_default_str();
+  token->add_option("--uses", c.uses, "How often it can be used")->check(CLI::Range(1, 32767))->capture_default_str();
+  token->callback([&] { outcome.output = cluster_token(context, c); });
+  add_join_command(*group, context, c, outcome);
+  CLI::App* leave = add_command(*group, context, "leave", "Leave the cluster; networks and containers stay");
+  leave->add_flag("--force", c.force, "Also when no manager can be reached, or as the last one");
+  leave->callback([&] { outcome.output = cluster_leave(context, c); });
+  CLI::App* evict = add_command(*group, context, "evict", "Remove a member, above all one that is lost");
+  evict->add_option("MEMBER", c.member, "Its name")->required();
+  evict->callback([&] { outcome.output = cluster_evict(context, c); });
+  add_command(*group, context, "accept", "Take the managers' store for good after it has gone back in time")
+      ->callback([&] { outcome.output = cluster_accept(context); });
+  add_command(*group, context, "status", "This node's part in its cluster, and the members")->callback([&] {
+    outcome.output = cluster_status(context);
+  });
+}
+
 // The innermost command that was named.
 const CLI::App* innermost(const CLI::App& app) {
   const CLI::App* last = &app;
@@ -226,6 +271,7 @@ int run(int argc, char** argv) {
   add_network_commands(app, context, arguments, outcome);
   add_service_commands(app, context, arguments, outcome);
   add_other_commands(app, context, arguments, outcome);
+  add_cluster_commands(app, context, arguments.cluster, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

@@ -9,6 +9,8 @@
 
 #include "base/file.h"
 #include "base/names.h"
+#include "cluster/membership.h"
+#include "ctl/change.h"
 #include "ctl/documents.h"
 #include "ctl/table.h"
 #include "overlay/host_prefixes.h"
@@ -72,6 +74,26 @@ std::vector<std::string> names_of(const std::vector<Endpoint>& endpoints) {
   return names;
 }
 
+Result<Network> write_new(Context& context, const Network& network, const SubnetChoice& choice) {
+  FL_TRY(auto member, cluster::load_membership(context.paths));
+  const std::string taken = "network " + network.name + " was created by somebody else just now";
+  if (!member) {
+    bool created = false;
+    FL_TRY(Network made, create_network(context.paths, network, choice, &created));
+    if (!created) return fail(taken);
+    return made;
+  }
+  Network made;
+  FL_CHECK(change_documents(context, "", [&](Change& change) -> Output {
+    FL_TRY(auto existing, load_network(context.paths, network.name));
+    if (existing) return fail(taken);
+    FL_TRY(made, plan_network(context.paths, network, choice));
+    FL_CHECK(change.write("networks/" + made.name, context.paths.network(made.name), encode(made)));
+    return "";
+  }));
+  return made;
+}
+
 }  // namespace
 
 Output network_create(Context& context, const NetworkOptions& options) {
@@ -95,9 +117,7 @@ Output network_create(Context& context, const NetworkOptions& options) {
   for (const auto& t : taken) choice.taken.push_back(t.prefix);
   FL_TRY(auto ipv6, read_sysctl("net/ipv6/conf/all/disable_ipv6"));
   choice.ipv6 = ipv6.has_value();  // a kernel without IPv6; switched off on the host alone does not concern routers
-  bool created = false;
-  FL_TRY(network, create_network(context.paths, network, choice, &created));
-  if (!created) return fail("network " + options.name + " was created by somebody else just now");
+  FL_TRY(network, write_new(context, network, choice));
   if (context.json) {
     FL_TRY(Json json, document_of(encode(network)));
     return json_text(json);
@@ -138,23 +158,27 @@ Output network_inspect(Context& context, const std::string& name) {
 }
 
 Output network_remove(Context& context, const std::string& name) {
-  FL_TRY(auto network, need_network(context, name));
-  // Both locks, in the order service_create takes them: no service can be made while we look.
-  FL_CHECK(make_folders(context.paths.services()));
-  FL_TRY(Fd services_lock, lock_file(context.paths.services() + "/.lock", kLockMs));
-  FL_TRY(Fd networks_lock, lock_file(context.paths.networks() + "/.lock", kLockMs));
-  FL_TRY(auto services, read_services(context, name));
-  if (!services.empty())
-    return fail("network " + name + " has services (" + some(names_of(services)) +
-                "); remove them first with: fairleadctl service rm --network " + name + " NAME");
-  FL_TRY(auto endpoints, read_endpoints(context, name));
-  if (!endpoints.empty())
-    return fail("network " + name + " has endpoints (" + some(names_of(endpoints)) + "); stop their containers first");
-  // A document that cannot be read may be an endpoint or a service in use.
-  if (!context.warnings.empty()) return fail("network " + name + " stays: a document of it cannot be read");
-  FL_CHECK(remove_file(context.paths.network(name)));
-  ::rmdir(context.paths.services(name).c_str());  // fails when somebody keeps something in it, and may
-  return context.json ? "" : "network " + name + " is removed\n";
+  FL_CHECK(need_network(context, name));
+  return change_documents(context, context.paths.services() + "/.lock", [&](Change& change) -> Output {
+    // Both locks, in the order service_create takes them: no service can be made while we look.
+    Fd networks_lock;
+    if (!change.in_cluster()) {
+      FL_TRY(networks_lock, lock_file(context.paths.networks() + "/.lock", kLockMs));
+    }
+    FL_TRY(auto services, read_services(context, name));
+    if (!services.empty())
+      return fail("network " + name + " has services (" + some(names_of(services)) +
+                  "); remove them first with: fairleadctl service rm --network " + name + " NAME");
+    FL_TRY(auto endpoints, read_endpoints(context, name));
+    if (!endpoints.empty())
+      return fail("network " + name + " has endpoints (" + some(names_of(endpoints)) +
+                  "); stop their containers first");
+    // A document that cannot be read may be an endpoint or a service in use.
+    if (!context.warnings.empty()) return fail("network " + name + " stays: a document of it cannot be read");
+    FL_CHECK(change.remove("networks/" + name, context.paths.network(name)));
+    ::rmdir(context.paths.services(name).c_str());  // fails when somebody keeps something in it, and may
+    return context.json ? "" : "network " + name + " is removed\n";
+  });
 }
 
 }  // namespace fairlead::ctl

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/names.h"
+#include "ctl/change.h"
 #include "ctl/documents.h"
 #include "ctl/service_rules.h"
 #include "ctl/table.h"
@@ -15,10 +16,7 @@
 namespace fairlead::ctl {
 namespace {
 
-Result<Fd> lock_services(Context& context) {
-  FL_CHECK(make_folders(context.paths.services()));
-  return lock_file(context.paths.services() + "/.lock", 10000);
-}
+std::string services_lock(const Context& context) { return context.paths.services() + "/.lock"; }
 
 Result<Service> need_service(Context& context, const std::string& network, const std::string& name) {
   FL_CHECK(need_network(context, network));
@@ -29,8 +27,8 @@ Result<Service> need_service(Context& context, const std::string& network, const
               (names.empty() ? "the network has no services" : "there are: " + join(names, ", ")));
 }
 
-// Decides the addresses, checks the service against its neighbours and writes it. The lock of services is held.
-Output finish(Context& context, const Network& network, Service service, const char* done) {
+// Decides the addresses, checks the service against its neighbours and writes it.
+Output finish(Context& context, Change& change, const Network& network, Service service, const char* done) {
   FL_TRY(auto others, read_services(context));
   FL_TRY(auto endpoints, read_endpoints(context));
   FL_CHECK(give_vips(service, network, others));
@@ -39,7 +37,8 @@ Output finish(Context& context, const Network& network, Service service, const c
   // What we write must be what the daemons accept: their decoder has the last word.
   FL_TRY(Json json, parse_json(encode(service), "service " + service.name));
   FL_TRY(service, decode_service(json, "service " + service.name));
-  FL_CHECK(save(context.paths, service));
+  FL_CHECK(change.write("services/" + service.network + "/" + service.name,
+                        context.paths.service(service.network, service.name), encode(service)));
   if (context.json) return json_text(json);
   std::string text = "service " + service.name + " of network " + service.network + " is " + done;
   if (!service.vips.empty()) text += ", VIP " + join(texts(service.vips), " and ");
@@ -132,24 +131,26 @@ std::string describe(const Service& s, const std::vector<Task>& tasks) {
 
 Output service_create(Context& context, const ServiceOptions& options) {
   FL_CHECK(check_object_name("service name", options.name));
-  FL_TRY(auto network, need_network(context, options.network));
-  FL_TRY(Fd lock, lock_services(context));
-  FL_TRY(network, need_network(context, options.network));  // it may have gone while we waited
-  FL_TRY(auto existing, load_service(context.paths, options.network, options.name));
-  if (existing)
-    return fail("service " + options.name + " of network " + options.network +
-                " exists already; change it with: fairleadctl service update");
-  Service service;
-  FL_CHECK(apply(options, service));
-  return finish(context, network, std::move(service), "created");
+  FL_CHECK(need_network(context, options.network));
+  return change_documents(context, services_lock(context), [&](Change& change) -> Output {
+    FL_TRY(auto network, need_network(context, options.network));  // it may have gone while we waited
+    FL_TRY(auto existing, load_service(context.paths, options.network, options.name));
+    if (existing)
+      return fail("service " + options.name + " of network " + options.network +
+                  " exists already; change it with: fairleadctl service update");
+    Service service;
+    FL_CHECK(apply(options, service));
+    return finish(context, change, network, std::move(service), "created");
+  });
 }
 
 Output service_update(Context& context, const ServiceOptions& options) {
-  FL_TRY(auto network, need_network(context, options.network));
-  FL_TRY(Fd lock, lock_services(context));
-  FL_TRY(auto service, need_service(context, options.network, options.name));
-  FL_CHECK(apply(options, service));
-  return finish(context, network, std::move(service), "updated");
+  return change_documents(context, services_lock(context), [&](Change& change) -> Output {
+    FL_TRY(auto network, need_network(context, options.network));
+    FL_TRY(auto service, need_service(context, options.network, options.name));
+    FL_CHECK(apply(options, service));
+    return finish(context, change, network, std::move(service), "updated");
+  });
 }
 
 Output service_list(Context& context, const std::string& network) {
@@ -186,10 +187,11 @@ Output service_inspect(Context& context, const std::string& network, const std::
 }
 
 Output service_remove(Context& context, const std::string& network, const std::string& name) {
-  FL_TRY(Fd lock, lock_services(context));
-  FL_TRY(auto service, need_service(context, network, name));
-  FL_CHECK(remove_file(context.paths.service(network, name)));
-  return context.json ? "" : "service " + name + " of network " + network + " is removed\n";
+  return change_documents(context, services_lock(context), [&](Change& change) -> Output {
+    FL_CHECK(need_service(context, network, name));
+    FL_CHECK(change.remove("services/" + network + "/" + name, context.paths.service(network, name)));
+    return context.json ? "" : "service " + name + " of network " + network + " is removed\n";
+  });
 }
 
 }  // namespace fairlead::ctl

@@ -158,18 +158,21 @@ Result<Network> create_network(const Paths& paths, Network network, const std::o
   FL_TRY(Fd lock, lock_file(paths.networks() + "/.lock", 10000));
   FL_TRY(auto existing, load_network(paths, network.name));
   if (existing) return *existing;
+  FL_TRY(network, plan_network(paths, std::move(network), choice));
+  FL_CHECK(replace_file(paths.network(network.name), encode(network), Durability::kDurable));
+  if (created) *created = true;
+  return network;
+}
+
+Result<Network> plan_network(const Paths& paths, Network network, const std::optional<SubnetChoice>& choice) {
   if (network.vni == 0) {
     FL_TRY(network.vni, free_vni(paths, network.name));
   } else {
     FL_CHECK(refuse_taken_vni(paths, network));
   }
   if (network.subnets.empty() && choice) FL_CHECK(choose_subnets(paths, network, *choice));
-  std::string text = encode(network);
-  FL_TRY(Json json, parse_json(text, "network " + network.name));
-  FL_TRY(Network checked, decode_network(json, "network " + network.name));
-  FL_CHECK(replace_file(paths.network(network.name), text, Durability::kDurable));
-  if (created) *created = true;
-  return checked;
+  FL_TRY(Json json, parse_json(encode(network), "network " + network.name));
+  return decode_network(json, "network " + network.name);
 }
 
 Result<std::vector<std::string>> list_documents(const std::string& folder) { return list(folder, true); }

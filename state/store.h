@@ -40,6 +40,9 @@ struct SubnetChoice {
 Result<Network> create_network(const Paths& paths, Network network,
                                const std::optional<SubnetChoice>& choice = std::nullopt, bool* created = nullptr);
 
+// What create_network() would write, without writing it and without a lock: for who hands it to somebody else.
+Result<Network> plan_network(const Paths& paths, Network network, const std::optional<SubnetChoice>& choice);
+
 // Everything below a folder of documents: names (without .json) of regular files, sorted. Missing folder: empty.
 Result<std::vector<std::string>> list_documents(const std::string& folder);
 Result<std::vector<std::string>> list_folders(const std::string& folder);

@@ -1,0 +1,35 @@
+// This node's part in a cluster inside fairlead-agent: started and stopped as state/cluster.json comes and goes
+// (fairleadctl cluster init, join, leave).
+//
+// Threading: tick() and stop() from one thread. The threads behind are those of cluster/front.h (managers only),
+// cluster/member.h and cluster/control.h; they end in stop().
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cluster/control.h"
+#include "cluster/front.h"
+#include "cluster/member.h"
+#include "state/paths.h"
+
+namespace fairlead::agent {
+
+class ClusterMember {
+ public:
+  explicit ClusterMember(Paths paths) : paths_(std::move(paths)) {}
+  ~ClusterMember() { stop(); }
+  // Cheap; called twice a second. What cannot be started is logged once and tried again.
+  void tick();
+  void stop();
+
+ private:
+  Result<void> start(const cluster::Membership& self);
+  Paths paths_;
+  std::string told_;
+  std::unique_ptr<cluster::Front> front_;
+  std::unique_ptr<cluster::Member> member_;
+  std::unique_ptr<cluster::Control> control_;
+};
+
+}  // namespace fairlead::agent

@@ -1,0 +1,66 @@
+#include "cluster/manager_client.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+
+namespace fairlead::cluster {
+namespace {
+
+constexpr int kConnectMs = 2000, kHandshakeMs = 4000;
+
+bool same(const HostPort& a, const HostPort& b) { return a.address == b.address && a.port == b.port; }
+
+}  // namespace
+
+ManagerClient::ManagerClient(Paths paths, const Membership& self, const StopSignal& stop)
+    : paths_(std::move(paths)), stop_(stop), self_(self) {}
+
+Result<ManagerClient::Connection> ManagerClient::connect() {
+  FL_TRY(Credentials credentials, load_credentials(paths_));
+  Result<Connection> outcome = fail("no manager is known");
+  for (const auto& manager : managers()) {
+    auto socket = connect_to(manager, kConnectMs, stop_);
+    auto secured = socket ? secure_member(std::move(*socket), credentials, self_.cluster, kHandshakeMs, stop_)
+                          : fail(socket.error());
+    if (!secured) {
+      if (secured.error().sys == ECANCELED) return fail(secured.error());
+      outcome = fail(secured.error().with("manager " + to_text(manager)));
+      continue;
+    }
+    std::lock_guard lock(mutex_);
+    auto known =
+        std::find_if(self_.managers.begin(), self_.managers.end(), [&](const auto& m) { return same(m, manager); });
+    if (known != self_.managers.end()) std::rotate(self_.managers.begin(), known, known + 1);
+    return Connection{Channel(std::move(secured->transport), stop_), manager};
+  }
+  return outcome;
+}
+
+Result<Json> ManagerClient::ask(const Json& request, int timeout_ms) {
+  FL_TRY(Connection connection, connect());
+  return connection.channel.ask(request, timeout_ms);
+}
+
+void ManagerClient::set_managers(std::vector<HostPort> managers) {
+  std::lock_guard lock(mutex_);
+  auto known = [](const std::vector<HostPort>& list, const HostPort& one) {
+    return std::any_of(list.begin(), list.end(), [&](const auto& m) { return same(m, one); });
+  };
+  bool equal = managers.size() == self_.managers.size() &&
+               std::all_of(managers.begin(), managers.end(), [&](const auto& m) { return known(self_.managers, m); });
+  if (equal || managers.empty()) return;
+  self_.managers = std::move(managers);
+  auto saved = update_membership(paths_, [&](Membership& stored) { stored.managers = self_.managers; });
+  if (!saved) log_warning(saved.error().message);
+}
+
+std::vector<HostPort> ManagerClient::managers() const {
+  std::lock_guard lock(mutex_);
+  return self_.managers;
+}
+
+}  // namespace fairlead::cluster

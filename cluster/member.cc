@@ -1,0 +1,205 @@
+#include "cluster/member.h"
+
+#include <cerrno>
+#include <random>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cluster/member_documents.h"
+
+namespace fairlead::cluster {
+namespace {
+
+constexpr int kSilenceMs = 6000, kAskMs = 10000;
+constexpr int kRetryMs = 200, kMaxRetryMs = 2000;
+constexpr int64_t kCompareMs = 600000, kSaveMs = 5000;
+
+std::string revision_path(const Paths& paths) { return paths.state + "/cluster-revision.json"; }
+
+int64_t load_revision(const Paths& paths, const std::string& cluster) {
+  auto text = read_file(revision_path(paths));
+  if (!text || !*text) return 0;
+  auto json = parse_json(**text, revision_path(paths));
+  bool ours = json && json->is_object() && text_at(*json, "cluster") == cluster;
+  return ours ? number_at(*json, "revision") : 0;
+}
+
+// Ten minutes, a quarter more or less, so that not all nodes ask at once.
+int64_t next_compare() {
+  static thread_local std::mt19937_64 random{std::random_device{}()};
+  return now_ms() + std::uniform_int_distribution<int64_t>(kCompareMs * 3 / 4, kCompareMs * 5 / 4)(random);
+}
+
+}  // namespace
+
+Member::Member(Paths paths, Membership self, std::function<void()> renewed)
+    : paths_(std::move(paths)),
+      self_(std::move(self)),
+      renewed_(std::move(renewed)),
+      client_(paths_, self_, stop_),
+      mirror_(paths_, self_.cluster, self_.name),
+      saved_(load_revision(paths_, self_.cluster)) {
+  follower_ = std::thread([this] { follow(); });
+  publisher_ = std::thread([this] { publish(); });
+}
+
+void Member::stop() {
+  stop_.set();
+  for (std::thread* thread : {&follower_, &publisher_})
+    if (thread->joinable()) thread->join();
+  // After a clean end the next start knows exactly how far the store had come.
+  if (status_.state == "synced" && status_.revision > saved_) (void)save_revision(saved_ = status_.revision);
+}
+
+MemberStatus Member::status() const {
+  std::lock_guard lock(mutex_);
+  return status_;
+}
+
+bool Member::reach(int64_t revision, int ms) const {
+  std::unique_lock lock(mutex_);
+  return moved_.wait_for(lock, std::chrono::milliseconds(ms), [&] { return status_.revision >= revision; });
+}
+
+Result<void> Member::accept() {
+  std::lock_guard lock(mutex_);
+  if (status_.state != "held") return fail("the managers' store has not gone back; there is nothing to accept");
+  status_.state = "connecting";
+  status_.revision = saved_ = 0;
+  return save_revision(0);
+}
+
+Result<void> Member::save_revision(int64_t revision) {
+  return replace_file(revision_path(paths_), dump_json({{"cluster", self_.cluster}, {"revision", revision}}) + "\n",
+                      Durability::kDurable);
+}
+
+// The follower's thread.
+void Member::follow() {
+  int wait = kRetryMs;
+  do {
+    auto done = follow_once();
+    if (done) wait = kRetryMs;
+    if (done || done.error().sys == ECANCELED) continue;
+    fault(done.error());
+    wait = std::min(wait * 2, kMaxRetryMs);
+  } while (stop_.sleep_ms(wait));
+}
+
+void Member::fault(const Error& error) {
+  std::string state = error.sys == EKEYREVOKED ? "evicted" : error.sys == ERANGE ? "held" : "away";
+  bool news = false;
+  {
+    std::lock_guard lock(mutex_);
+    news = status_.state != state;
+    status_.state = state;
+    status_.problem = error.message;
+  }
+  if (news)
+    log_warning("cluster: " + error.message +
+                (state == "held" ? "; nothing is changed until: fairleadctl cluster accept" : ""));
+}
+
+void Member::note(int64_t revision) {
+  bool news = false, save = false;
+  {
+    std::lock_guard lock(mutex_);
+    news = status_.state != "synced";
+    status_.state = "synced";
+    status_.problem.clear();
+    status_.revision = revision;
+    status_.documents = mirror_.documents().size();
+    status_.problems = mirror_.problems();
+    save = revision > saved_ && now_ms() >= saved_ms_ + kSaveMs;
+    if (save) {
+      saved_ = revision;
+      saved_ms_ = now_ms();
+    }
+  }
+  moved_.notify_all();
+  if (news) log_info("cluster: in step with the managers at revision " + std::to_string(revision));
+  if (!save) return;
+  if (auto saved = save_revision(revision); !saved) log_warning(saved.error().message);
+}
+
+void Member::note_managers() {
+  std::vector<HostPort> managers;
+  for (auto it = mirror_.documents().lower_bound("nodes/"); it != mirror_.documents().end(); ++it) {
+    if (!it->first.starts_with("nodes/")) break;
+    auto json = parse_json(it->second, it->first);
+    if (!json || !json->is_object() || text_at(*json, "role") != "manager") continue;
+    auto address = Address::parse(text_at(*json, "address"));
+    if (address) managers.push_back({*address, static_cast<uint16_t>(number_at(*json, "port", kDefaultPort))});
+  }
+  client_.set_managers(std::move(managers));
+}
+
+Result<void> Member::follow_once() {
+  int64_t known = 0, generation = 0;
+  {
+    std::lock_guard lock(mutex_);
+    generation = generation_;
+    // What was in memory is compared with the directory now and then, from the beginning.
+    if (now_ms() < compared_ms_) known = status_.revision;
+  }
+  FL_TRY(auto connection, client_.connect());
+  FL_CHECK(connection.channel.send({{"op", "follow"}, {"revision", known}}, kAskMs));
+  if (known == 0) compared_ms_ = next_compare();
+  {
+    std::lock_guard lock(mutex_);
+    status_.manager = to_text(connection.manager);
+  }
+  while (now_ms() < compared_ms_) {
+    FL_CHECK(receive(connection.channel, known));
+    std::lock_guard lock(mutex_);
+    if (generation != generation_) break;  // a new certificate: connect with it
+  }
+  return {};
+}
+
+// One step: a whole snapshot, or changes.
+Result<void> Member::receive(Channel& channel, int64_t& known) {
+  Feed::Documents documents;
+  for (;;) {
+    FL_TRY(auto message, channel.receive(kMaxMessage, kSilenceMs));
+    if (!message) return fail("the manager has closed the connection", ECONNRESET);
+    if (message->contains("error"))
+      return fail(text_at(*message, "error"), static_cast<int>(number_at(*message, "errno")));
+    const int64_t revision = number_at(*message, "revision");
+    if (auto part = message->find("documents"); part != message->end() && part->is_object()) {
+      for (const auto& [key, value] : part->items())
+        if (value.is_string()) documents[key] = value.get<std::string>();
+      if (!flag_at(*message, "complete")) continue;
+      int64_t seen = 0;
+      {
+        std::lock_guard lock(mutex_);
+        seen = std::max(saved_, status_.revision);
+      }
+      if (revision < seen)
+        return fail("the managers' store has gone back: it is at revision " + std::to_string(revision) + ", " +
+                        std::to_string(seen) + " was seen before",
+                    ERANGE);
+      FL_CHECK(mirror_.replace(std::move(documents)));
+      note_managers();
+    } else {
+      std::vector<EtcdEvent> events;
+      bool nodes = false;
+      for (const auto& item : message->value("events", Json::array())) {
+        if (!item.is_object()) continue;
+        EtcdEvent event{text_at(item, "key"), std::nullopt, revision};
+        if (item.contains("value")) event.value = text_at(item, "value");
+        nodes = nodes || event.key.starts_with("nodes/");
+        events.push_back(std::move(event));
+      }
+      FL_CHECK(mirror_.apply(events));
+      if (nodes) note_managers();
+    }
+    known = revision;
+    note(revision);
+    return {};
+  }
+}
+
+}  // namespace fairlead::cluster

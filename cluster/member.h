@@ -1,0 +1,79 @@
+// A node's part of the cluster: follows the managers into the state directory, and tells them of itself.
+//
+// Threading: a follower (one connection, changes to files) and a publisher (one connection: its own documents, the
+// lease, its certificate). The rest may be called by any thread.
+// Failure: without managers everything goes on from the directory; both threads try again, every manager in turn. A
+// store that has gone back in time is not followed (held) until accept() says so.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "base/json.h"
+#include "cluster/manager_client.h"
+#include "cluster/membership.h"
+#include "cluster/mirror.h"
+#include "cluster/publication.h"
+
+namespace fairlead::cluster {
+
+struct MemberStatus {
+  std::string state = "connecting";  // connecting synced away held evicted
+  std::string manager;               // whom the follower is connected to
+  std::string problem;               // why not
+  int64_t revision = 0;              // up to which the directory is as the store
+  size_t documents = 0;
+  std::map<std::string, std::string> problems;  // documents that could not be mirrored, by key
+};
+
+class Member {
+ public:
+  // renewed: called by the publisher when the node has a new certificate.
+  Member(Paths paths, Membership self, std::function<void()> renewed);
+  ~Member() { stop(); }
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+  void stop();
+
+  MemberStatus status() const;
+  // Until the directory has reached the revision; false when it has not in time.
+  bool reach(int64_t revision, int ms) const;
+  ManagerClient& client() { return client_; }
+  // Takes a store for good that has gone back in time.
+  Result<void> accept();
+
+ private:
+  void follow();
+  Result<void> follow_once();
+  Result<void> receive(Channel& channel, int64_t& known);
+  void note_managers();
+  void note(int64_t revision);
+  void fault(const Error& error);
+  void publish();
+  Result<void> publish_once();
+  Result<void> publish_on(Channel& channel, StateView& view);
+  Result<void> renew(Channel& channel);
+  int64_t renewal_due();
+  Result<void> save_revision(int64_t revision);
+
+  Paths paths_;
+  Membership self_;
+  std::function<void()> renewed_;
+  StopSignal stop_;
+  ManagerClient client_;
+  Mirror mirror_;  // the follower's
+  mutable std::mutex mutex_;
+  mutable std::condition_variable moved_;
+  MemberStatus status_;
+  int64_t compared_ms_ = 0, saved_ms_ = 0, saved_ = 0, generation_ = 0;
+  int64_t renewal_of_ = 0, renewal_at_ = 0;  // the publisher's
+  std::thread follower_, publisher_;
+};
+
+}  // namespace fairlead::cluster

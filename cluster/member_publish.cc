@@ -1,0 +1,145 @@
+// The publisher's thread of Member: the node's own documents, its lease, its certificate.
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "cluster/member.h"
+#include "cluster/roles.h"
+
+namespace fairlead::cluster {
+namespace {
+
+constexpr int kAskMs = 8000, kRetryMs = 200, kMaxRetryMs = 2000;
+constexpr int64_t kCheckMs = 30000;
+
+Feed::Documents documents_of(const Json& answer) {
+  Feed::Documents documents;
+  auto found = answer.find("documents");
+  if (found == answer.end() || !found->is_object()) return documents;
+  for (const auto& [key, value] : found->items())
+    if (value.is_string()) documents[key] = value.get<std::string>();
+  return documents;
+}
+
+// Sends what differs. A document the managers refuse is told once and counts as sent until it changes.
+Result<void> send_differences(Channel& channel, const Feed::Documents& wanted, Feed::Documents& stored) {
+  auto refused = [](const Error& error) { return error.sys == EINVAL || error.sys == EACCES; };
+  auto send = [&](const Json& request) -> Result<void> {
+    FL_CHECK(channel.ask(request, kAskMs));
+    return {};
+  };
+  for (const auto& request : differences(wanted, stored)) {
+    auto sent = send(request);
+    if (sent) continue;
+    if (!refused(sent.error())) return sent;
+    for (const auto& [key, value] : request.value("put", Json::object()).items()) {
+      auto one = send({{"op", "write"}, {"put", {{key, value}}}});
+      if (!one && !refused(one.error())) return one;
+      if (!one) log_warning("cluster: " + one.error().message);
+    }
+    for (const auto& key : request.value("remove", Json::array())) {
+      auto one = send({{"op", "write"}, {"remove", {key}}});
+      if (!one && !refused(one.error())) return one;
+    }
+  }
+  stored = wanted;
+  return {};
+}
+
+void wait_for_change(int fd, const StopSignal& stop, int64_t until_ms) {
+  pollfd fds[] = {{fd, POLLIN, 0}, {stop.fd(), POLLIN, 0}};
+  (void)::poll(fds, fd < 0 ? 0 : 2, static_cast<int>(std::clamp<int64_t>(until_ms - now_ms(), 0, 1000)));
+}
+
+}  // namespace
+
+void Member::publish() {
+  int wait = kRetryMs;
+  do {
+    auto done = publish_once();
+    wait = done ? kRetryMs : std::min(wait * 2, kMaxRetryMs);
+    if (!done && done.error().sys != ECANCELED) log_debug(done.error().with("publish").message);
+  } while (stop_.sleep_ms(wait));
+}
+
+// Drawn once for each certificate.
+int64_t Member::renewal_due() {
+  auto pem = load_secret(PkiPaths(paths_).own());
+  auto info = pem ? inspect_certificate(*pem) : fail(pem.error());
+  if (!info) return INT64_MAX;
+  if (info->not_after != renewal_of_) {
+    static thread_local std::mt19937_64 random{std::random_device{}()};
+    renewal_of_ = info->not_after;
+    renewal_at_ = renewal_time(*info, std::uniform_real_distribution<double>(0, 1)(random));
+  }
+  return renewal_at_;
+}
+
+Result<void> Member::renew(Channel& channel) {
+  FL_TRY(std::string key, make_key());
+  FL_TRY(std::string request, make_request(key));
+  FL_TRY(Json answer, channel.ask({{"op", "renew"}, {"request", request}}, kAskMs));
+  const std::string certificate = text_at(answer, "certificate");
+  FL_TRY(CertificateInfo info, inspect_certificate(certificate));
+  if (info.identity.name != self_.name) return fail("the manager sent a certificate that is not ours");
+  FL_CHECK(save_secret(PkiPaths(paths_).own(), key + certificate));
+  {
+    std::lock_guard lock(mutex_);
+    generation_++;
+  }
+  log_info("cluster: the certificate is renewed");
+  renewed_();
+  return {};
+}
+
+Result<void> Member::publish_once() {
+  if (self_.is_manager()) {
+    // Expired while the machine was off: nobody would let it in, and it can sign for itself.
+    FL_TRY(std::string pem, load_secret(PkiPaths(paths_).own()));
+    FL_TRY(CertificateInfo info, inspect_certificate(pem));
+    if (wall_seconds() >= info.not_after) {
+      FL_CHECK(renew_manager_certificate(paths_, self_, info.not_after - info.not_before));
+      renewed_();
+    }
+  }
+  FL_TRY(auto connection, client_.connect());
+  if (wall_seconds() >= renewal_due()) return renew(connection.channel);
+  FL_TRY(auto view, StateView::open(paths_));
+  return publish_on(connection.channel, *view);
+}
+
+Result<void> Member::publish_on(Channel& channel, StateView& view) {
+  Feed::Documents stored;
+  int64_t check_at = 0, live_at = 0;
+  while (!stop_.is_set()) {
+    if (status().state == "held") return fail("the managers' store has gone back", ERANGE);
+    if (wall_seconds() >= renewal_due()) return renew(channel);
+    if (takes_part(self_.role)) {
+      if (now_ms() >= live_at) {
+        FL_TRY(Json answer, channel.ask({{"op", "live"}}, kAskMs));
+        live_at = now_ms() + std::max<int64_t>(1, number_at(answer, "lease", 4)) * 250;
+      }
+      if (now_ms() >= check_at) {
+        FL_TRY(Json answer, channel.ask({{"op", "own"}}, kAskMs));
+        stored = documents_of(answer);
+        check_at = now_ms() + kCheckMs;
+        FL_CHECK(view.rescan());
+      } else {
+        FL_CHECK(view.refresh());
+      }
+      FL_CHECK(send_differences(channel, own_documents(view, self_.name), stored));
+    } else if (now_ms() >= live_at) {
+      FL_CHECK(channel.ask({{"op", "status"}}, kAskMs));  // or the manager hangs up
+      live_at = now_ms() + kCheckMs;
+    }
+    wait_for_change(view.fd(), stop_, live_at);
+  }
+  return fail("stopped", ECANCELED);
+}
+
+}  // namespace fairlead::cluster

@@ -1,0 +1,59 @@
+// One connection to a manager's front, from the handshake to its end. What is asked is one JSON object with "op", the
+// answer another one; {"error":TEXT,"errno":N} when it is refused.
+//
+// Members: own (their documents in the store), write (their own documents), submit (networks and services), live,
+// renew, follow (everything they may read and its changes, until the connection ends), token, evict, leave, status.
+// Hosts that join: join, once.
+// Threads: run() in the connection's own thread.
+#pragma once
+
+#include <string>
+
+#include "cluster/etcd_client.h"
+#include "cluster/feed.h"
+#include "cluster/membership.h"
+#include "cluster/registry.h"
+#include "cluster/roles.h"
+#include "cluster/tls.h"
+
+namespace fairlead::cluster {
+
+// What sessions share; all of it outlives them.
+struct FrontParts {
+  const Paths& paths;
+  const Membership& self;
+  const EtcdClient& etcd;
+  const Feed& feed;
+  const Registry& registry;
+  const StopSignal& stop;
+};
+
+class Session {
+ public:
+  Session(FrontParts parts, Secured secured, std::string peer);
+  void run();
+
+ private:
+  Result<Json> answer(const Json& request);
+  Result<Json> answer_operation(const std::string& op, const Json& request);
+  Result<void> serve_member();
+  Result<void> serve_joiner();
+  Result<void> follow(const Json& request);
+  Result<void> send_snapshot(int64_t& revision);
+  Result<void> send_events(Feed::Step& step, int64_t& revision);
+  Result<void> admitted();
+  Result<void> may(Verb verb, const std::string& key);
+  Result<Json> own();
+  Result<Json> write(const Json& request);
+  Result<Json> submit(const Json& request);
+  Result<Json> status();
+  bool visible(const std::string& key) const;
+  const Identity& who() const { return secured_.certificate->identity; }
+
+  FrontParts parts_;
+  Secured secured_;
+  std::string peer_;
+  Channel channel_;
+};
+
+}  // namespace fairlead::cluster

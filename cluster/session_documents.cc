@@ -1,0 +1,145 @@
+// What members ask of documents: their own, those of operators, and how the cluster is.
+#include <algorithm>
+#include <cerrno>
+
+#include <nlohmann/json.hpp>
+
+#include "cluster/document_check.h"
+#include "cluster/member_documents.h"
+#include "cluster/session.h"
+#include "state/records.h"
+
+namespace fairlead::cluster {
+namespace {
+
+bool is_of(const std::string& key, const std::string& node) {
+  if (!key.starts_with("endpoints/") && !key.starts_with("health/")) return false;
+  auto parts = split_key(key);
+  return parts && parts->size() == 4 && (*parts)[2] == node;
+}
+
+// The networks or services of the store, but not the one at key.
+std::vector<std::string> others(const Feed& feed, const std::string& prefix, const std::string& key) {
+  std::vector<std::string> values;
+  auto snapshot = feed.snapshot([&](const std::string& k) { return k.starts_with(prefix) && k != key; });
+  for (auto& [k, value] : snapshot.documents) values.push_back(std::move(value));
+  return values;
+}
+
+Result<void> check_network(const Feed& feed, const std::string& key, const std::string& value) {
+  FL_TRY(Json json, parse_json(value, key));
+  FL_TRY(Network network, decode_network(json, key));
+  for (const auto& other : others(feed, "networks/", key)) {
+    auto document = parse_json(other, "network");
+    auto record = document ? decode_network(*document, "network") : fail(document.error());
+    if (record && record->vni == network.vni)
+      return fail(
+          "network " + network.name + ": VNI " + std::to_string(network.vni) + " belongs to network " + record->name,
+          EEXIST);
+  }
+  return {};
+}
+
+Result<void> check_unused(const Feed& feed, const std::string& network) {
+  for (const char* kind : {"services/", "endpoints/"}) {
+    auto used = others(feed, kind + network + "/", "");
+    if (!used.empty())
+      return fail("network " + network + " has " + std::to_string(used.size()) + " " +
+                      (kind[0] == 's' ? "services; remove them first"
+                                      : "endpoints in the cluster; stop their containers first"),
+                  EBUSY);
+  }
+  return {};
+}
+
+}  // namespace
+
+// Also what was written a moment ago, through another manager.
+Result<Json> Session::own() {
+  FL_TRY(auto now, parts_.etcd.range({store_key("cluster/settings"), "", 1, 0}));
+  parts_.feed.reach(now.revision, 2000);
+  auto snapshot = parts_.feed.snapshot([&](const std::string& key) { return is_of(key, who().name); });
+  return Json{{"documents", snapshot.documents}, {"revision", snapshot.revision}};
+}
+
+Result<Json> Session::write(const Json& request) {
+  std::vector<EtcdChange> changes;
+  auto puts = request.find("put"), removals = request.find("remove");
+  if (puts != request.end() && puts->is_object()) {
+    for (const auto& [key, value] : puts->items()) {
+      FL_CHECK(may(Verb::kWrite, key));
+      if (!is_of(key, who().name) || !value.is_string()) return fail(key + ": cannot be written like this", EINVAL);
+      auto good = check_document(key, value.get<std::string>());
+      if (!good) return fail(good.error().message, EINVAL);
+      changes.push_back({store_key(key), value.get<std::string>()});
+    }
+  }
+  if (removals != request.end() && removals->is_array()) {
+    for (const auto& item : *removals) {
+      const std::string key = item.is_string() ? item.get<std::string>() : "";
+      FL_CHECK(may(Verb::kRemove, key));
+      if (!is_of(key, who().name)) return fail(key + ": cannot be removed like this", EINVAL);
+      changes.push_back({store_key(key), std::nullopt});
+    }
+  }
+  if (changes.empty() || changes.size() > kMaxEtcdChanges)
+    return fail("write: 1 to " + std::to_string(kMaxEtcdChanges) + " changes at a time", EINVAL);
+  FL_TRY(auto applied, parts_.etcd.apply({}, changes));
+  return Json{{"revision", applied.revision}};
+}
+
+// A network or a service, decided on what was there at "revision". When something has changed since: EAGAIN.
+Result<Json> Session::submit(const Json& request) {
+  const std::string key = text_at(request, "key");
+  const int64_t revision = number_at(request, "revision");
+  const bool removal = !request.contains("value");
+  FL_CHECK(may(removal ? Verb::kRemove : Verb::kWrite, key));
+  FL_TRY(auto parts, split_key(key));
+  const bool network = parts[0] == "networks" && parts.size() == 2,
+             service = parts[0] == "services" && parts.size() == 3;
+  if (!network && !service) return fail(key + ": cannot be written like this", EINVAL);
+  const std::string value = text_at(request, "value");
+  std::vector<EtcdCompare> unchanged;
+  for (const char* prefix : {"networks/", "services/"})
+    unchanged.push_back({EtcdCompare::kNoneModifiedAfter, store_key(prefix), prefix_end(store_key(prefix)), revision});
+  EtcdChange change{store_key(key), std::nullopt};
+  if (!removal) {
+    FL_CHECK(check_document(key, value));
+    FL_TRY(change.value, with_mark(value, ""));
+  }
+  parts_.feed.reach(revision, 2000);
+  if (network && removal) FL_CHECK(check_unused(parts_.feed, parts[1]));
+  if (network && !removal) FL_CHECK(check_network(parts_.feed, key, value));
+  if (service && !removal) {
+    FL_TRY(auto there, parts_.etcd.get(store_key("networks/" + parts[1])));
+    if (!there) return fail("there is no network " + parts[1] + " in the cluster", ENOENT);
+    unchanged.push_back({EtcdCompare::kModifiedAt, there->key, "", there->modified});
+  }
+  FL_TRY(auto applied, parts_.etcd.apply(unchanged, {change}));
+  if (!applied.done) return fail("networks or services of the cluster have changed meanwhile; try again", EAGAIN);
+  return Json{{"revision", applied.revision}};
+}
+
+Result<Json> Session::status() {
+  FL_CHECK(may(Verb::kRead, "cluster/settings"));
+  const std::string prefix = visible("members/*") ? "members/" : "nodes/";
+  auto snapshot = parts_.feed.snapshot([&](const std::string& key) { return key.starts_with(prefix); });
+  Json members = Json::array();
+  for (const auto& [key, value] : snapshot.documents) {
+    auto json = parse_json(value, key);
+    if (!json || !json->is_object()) continue;
+    const std::string name = text_at(*json, "name");
+    members.push_back({{"name", name},
+                       {"role", text_at(*json, "role")},
+                       {"number", number_at(*json, "number")},
+                       {"address", text_at(*json, "address")},
+                       {"live", parts_.feed.get("live/" + name).has_value()}});
+  }
+  auto settings = parts_.registry.settings();  // needs a leader of etcd
+  return Json{{"manager", parts_.self.name},
+              {"revision", snapshot.revision},
+              {"members", std::move(members)},
+              {"store", settings ? "ok" : settings.error().message}};
+}
+
+}  // namespace fairlead::cluster

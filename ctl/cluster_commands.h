@@ -1,0 +1,30 @@
+// fairleadctl cluster …: founding, joining and leaving a cluster, and looking at it. Secrets are read from a file or
+// from stdin, never from the command line, where every user of the machine could see them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ctl/context.h"
+
+namespace fairlead::ctl {
+
+struct ClusterArguments {
+  std::string name, advertise;                         // init, join
+  std::string certificate_life = "90d", lease = "5s";  // init
+  std::string role, expires = "24h";                   // token
+  uint32_t uses = 100;
+  std::string manager, token_file = "-";  // join
+  std::string member;                     // evict
+  bool force = false;                     // leave
+};
+
+Output cluster_init(Context& context, const ClusterArguments& a);
+Output cluster_token(Context& context, const ClusterArguments& a);
+Output cluster_join(Context& context, const ClusterArguments& a);
+Output cluster_leave(Context& context, const ClusterArguments& a);
+Output cluster_evict(Context& context, const ClusterArguments& a);
+Output cluster_accept(Context& context);
+Output cluster_status(Context& context);
+
+}  // namespace fairlead::ctl
