@@ -107,12 +107,9 @@ class Conversation {
     // Not glibc's wrapper: 2.36 declares it without extern "C".
     pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   }
-  // Ended and waited for on every way out.
+  // Ended and waited for on every way out. Its outputs stay open: SIGPIPE would come before it could clean up.
   ~Conversation() {
     if (pid_ <= 0) return;
-    in_.reset();
-    out_.reset();
-    err_.reset();
     ::kill(-pid_, SIGTERM);
     if (pidfd_) {
       pollfd p{pidfd_.get(), POLLIN, 0};

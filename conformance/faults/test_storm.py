@@ -57,7 +57,7 @@ def test_CNI_120_2_gc_with_an_outdated_list_and_the_agent_take_nothing_from_the_
     loop = collect_always(world)
     dice = random.Random(120)
     alive, done = {}, 0
-    end = time.monotonic() + 12
+    end = time.monotonic() + 7
     while time.monotonic() < end:
         if len(alive) < 6 and dice.random() < 0.7:
             pod = world.pod()
