@@ -86,6 +86,41 @@ def test_CNI_120_2_gc_with_an_outdated_list_and_the_agent_take_nothing_from_the_
     equal(agent.metric("fairlead_leases_collected_total"), 0.0, "the agent took no lease without an endpoint")
 
 
+LINKAT = 265        # x86_64
+
+
+@limit(60)
+def test_CNI_120_3_an_add_that_is_held_up_for_long_loses_nothing_to_gc_or_the_agent(lab):
+    """It has its addresses and no link and no document yet: what a killed one would leave, but it holds its lock."""
+    world = World(lab)
+    before = world.baseline()
+    agent = world.node.start_agent(["--endpoint-grace", "500ms"])
+    killed, slow = world.pod("killed"), world.pod("slow")
+    kinds = world.traced("ADD", slow).kinds
+    world.ok("DEL", slow)
+    # The owner, then an address of each family (ipam/lease.h).
+    number = [place for place, kind in enumerate(kinds, 1) if kind == LINKAT][2] + 1
+    true(world.traced("ADD", killed, number).killed, "one is killed there")
+    equal(len(world.files() - before["files"]), 3, "and leaves an owner and two leases")
+    held = []
+
+    def collect():
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            world.gc()
+            time.sleep(0.2)
+        held.extend(world.files() - before["files"])
+        true(agent.alive(), "the agent collects, too")
+    # Two calls later: it tries the addresses the killed one has first.
+    true(world.traced("ADD", slow, number + 2, action=collect).killed, "the other is held up there")
+    lacks(str(held), killed.id, "what the killed one left was collected meanwhile")
+    contains(str(held), slow.id, "what the slow one has was not")
+    equal(len(held), 3, "neither its owner nor its addresses")
+    equal(slow.ping("10.32.0.1") is not None, True, "it ends well")
+    world.ok("DEL", slow)
+    world.same(before, "nothing is left")
+
+
 def whole(world, pod, result):
     """Its addresses, its document and its link are there."""
     node = world.node
