@@ -56,7 +56,8 @@ std::string ipam_type(const Request& request) {
 CniResult<Network> read_network(const Request& request, const std::string& name) {
   Json document{{"name", name}, {"vni", 1}};
   bool has_vni = false;
-  for (const char* key : {"vni", "subnets", "encryption", "internal", "mtu", "vxlanPort", "forwardSingleLabels", "dnsServers"}) {
+  for (const char* key :
+       {"vni", "subnets", "encryption", "internal", "mtu", "vxlanPort", "forwardSingleLabels", "dnsServers"}) {
     const Json* value = cni::find_member(*request.conf, key);
     if (!value) continue;
     document[key] = *value;
