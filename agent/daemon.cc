@@ -9,6 +9,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "agent/capacity.h"
 #include "agent/cluster_member.h"
 #include "agent/foreign_forward.h"
 #include "agent/host.h"
@@ -85,6 +86,7 @@ struct Loop {
   const Paths& paths;
   Clock::time_point rescan_at{}, legacy_at{};
   HostStatus host;
+  CapacityWatch capacity{paths};
 
   void pass(bool rescan) {
     const auto begin = Clock::now();
@@ -101,7 +103,10 @@ struct Loop {
       host.opened4 = record->opened4.value_or(false);
       host.opened6 = record->opened6.value_or(false);
     }
-    text.set(describe(reconciler, view, host, std::chrono::duration<double>(Clock::now() - begin).count()));
+    capacity.pass(view, begin);
+    PoolStatus pools{capacity.metrics(), {}};
+    for (auto& problem : capacity.problems()) pools.problems.emplace_back(problem.network, problem.message);
+    text.set(describe(reconciler, view, host, pools, std::chrono::duration<double>(Clock::now() - begin).count()));
   }
 };
 

@@ -47,7 +47,7 @@ std::string metrics_text(const Reconciler& r, const StateView& view, double seco
                 "fairlead_reconcile_seconds " + std::to_string(seconds) + "\n");
 }
 
-Json status_json(const Reconciler& r, const StateView& view, const HostStatus& host) {
+Json status_json(const Reconciler& r, const StateView& view, const HostStatus& host, const PoolStatus& pools) {
   Json networks = Json::array();
   for (const auto& [name, n] : r.networks()) {
     Json entry{{"name", name}, {"vni", n.vni}, {"router", n.router}, {"mtu", n.mtu}, {"endpoints", n.endpoints}};
@@ -59,6 +59,9 @@ Json status_json(const Reconciler& r, const StateView& view, const HostStatus& h
   for (const auto& [path, message] : view.problems()) problems.push_back({{"subject", path}, {"message", message}});
   for (const auto& [subject, message] : r.problems()) problems.push_back({{"subject", subject}, {"message", message}});
   for (const auto& message : host.problems) problems.push_back({{"subject", "host"}, {"message", message}});
+  // Marked, because fairleadctl counts for itself and would say it twice.
+  for (const auto& [network, message] : pools.problems)
+    problems.push_back({{"subject", "network " + network}, {"message", message}, {"pool", true}});
   Json forwarding{{"openedIpv4", host.opened4}, {"openedIpv6", host.opened6}};
   return Json{{"program", "fairlead-agent"},
               {"version", FAIRLEAD_VERSION},
@@ -69,8 +72,9 @@ Json status_json(const Reconciler& r, const StateView& view, const HostStatus& h
 
 }  // namespace
 
-StatusText describe(const Reconciler& r, const StateView& view, const HostStatus& host, double seconds) {
-  return {metrics_text(r, view, seconds), dump_json(status_json(r, view, host), 2) + "\n"};
+StatusText describe(const Reconciler& r, const StateView& view, const HostStatus& host, const PoolStatus& pools,
+                    double seconds) {
+  return {metrics_text(r, view, seconds) + pools.metrics, dump_json(status_json(r, view, host, pools), 2) + "\n"};
 }
 
 }  // namespace fairlead::agent

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/reconciler.h"
@@ -20,7 +21,14 @@ struct HostStatus {
   std::vector<std::string> problems;
 };
 
+// How full the pools are (capacity.h).
+struct PoolStatus {
+  std::string metrics;
+  std::vector<std::pair<std::string, std::string>> problems;  // network, message
+};
+
 // seconds: how long the pass took.
-StatusText describe(const Reconciler& reconciler, const StateView& view, const HostStatus& host, double seconds);
+StatusText describe(const Reconciler& reconciler, const StateView& view, const HostStatus& host,
+                    const PoolStatus& pools, double seconds);
 
 }  // namespace fairlead::agent

@@ -12,8 +12,10 @@
 #include "ctl/endpoint_commands.h"
 #include "ctl/network_commands.h"
 #include "ctl/parse.h"
+#include "ctl/reservation_commands.h"
 #include "ctl/service_commands.h"
 #include "ctl/status_command.h"
+#include "ctl/who_has.h"
 
 namespace fairlead::ctl {
 namespace {
@@ -30,6 +32,8 @@ struct Arguments {
   ServiceArguments service;
   std::string filter_network, filter_service, endpoint;
   ClusterArguments cluster;
+  std::string address, reservation;
+  std::vector<std::string> addresses;
 };
 
 struct Outcome {
@@ -164,6 +168,16 @@ void add_other_commands(CLI::App& app, Context& context, Arguments& a, Outcome& 
   inspect->add_option("ENDPOINT", a.endpoint, "Container id or its beginning, name or address")->required();
   inspect->add_option("--network", a.filter_network, "Only of this network");
   inspect->callback([&] { outcome.output = endpoint_inspect(context, a.endpoint, a.filter_network); });
+  CLI::App* who = add_command(*group, context, "who-has", "Say whose an address is, in every network that contains it");
+  who->add_option("ADDRESS", a.address, "IPv4 or IPv6 address")->required();
+  who->add_option("--network", a.filter_network, "Only in this network");
+  who->footer(
+      "A container with its names and since when; reserved or kept for a name; VIP of a service; the gateway; in "
+      "the VIP pool;\nin another node's block; free.");
+  who->callback([&] {
+    run_parsed(outcome, Address::parse(a.address),
+               [&](const Address& address) { return endpoint_who_has(context, address, a.filter_network); });
+  });
   add_command(app, context, "status", "Daemons, counts and problems of this node")->callback([&] {
     outcome.output = status(context);
   });
@@ -210,6 +224,31 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   add_command(*group, context, "status", "This node's part in its cluster, and the members")->callback([&] {
     outcome.output = cluster_status(context);
   });
+}
+
+void add_reservation_commands(CLI::App& app, Context& context, Arguments& a, Outcome& outcome) {
+  CLI::App* group =
+      add_group(app, outcome, "reservation", "Reservations: addresses that are one name's and nobody else's");
+  CLI::App* create = add_command(*group, context, "create", "Reserve addresses for the endpoint of a name");
+  create->add_option("NAME", a.reservation, "DNS name of the endpoint: a container's or pod's name")->required();
+  create->add_option("--network", a.filter_network, "The network the addresses are of")->required();
+  add_repeated(create, "--address", a.addresses,
+               "Address, at most one of a family (default: what the endpoint of that name has, else free ones)");
+  create->footer(
+      "Refused: addresses in use by others, the gateway, the VIP pool, what is reserved for another name.\n"
+      "An endpoint that runs keeps its address until it is started again.");
+  create->callback([&] {
+    run_parsed(outcome, parse_addresses("--address", a.addresses), [&](const std::vector<Address>& addresses) {
+      return reservation_create(context, a.reservation, a.filter_network, addresses);
+    });
+  });
+  CLI::App* ls = add_command(*group, context, "ls", "List reservations and who uses them");
+  ls->add_option("--network", a.filter_network, "Only of this network");
+  ls->callback([&] { outcome.output = reservation_list(context, a.filter_network); });
+  CLI::App* rm = add_command(*group, context, "rm", "Remove a reservation; who has the addresses keeps them");
+  rm->add_option("NAME", a.reservation, "The name they are reserved for")->required();
+  rm->add_option("--network", a.filter_network, "The network the addresses are of")->required();
+  rm->callback([&] { outcome.output = reservation_remove(context, a.reservation, a.filter_network); });
 }
 
 // The innermost command that was named.
@@ -272,6 +311,7 @@ int run(int argc, char** argv) {
   add_service_commands(app, context, arguments, outcome);
   add_other_commands(app, context, arguments, outcome);
   add_cluster_commands(app, context, arguments.cluster, outcome);
+  add_reservation_commands(app, context, arguments, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <map>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +13,8 @@
 #include "cluster/membership.h"
 #include "ctl/change.h"
 #include "ctl/documents.h"
+#include "ctl/pools.h"
+#include "ctl/reservation_commands.h"
 #include "ctl/table.h"
 #include "overlay/host_prefixes.h"
 #include "state/store.h"
@@ -42,8 +45,9 @@ std::string some(const std::vector<std::string>& names) {
 
 std::string mtu_text(const Network& network) { return network.mtu ? std::to_string(network.mtu) : "auto"; }
 
-std::string describe(const Network& network, size_t services, size_t endpoints) {
-  std::vector<std::string> gateways, pools;
+std::string describe(Context& context, const Network& network, size_t services, size_t endpoints) {
+  std::vector<std::string> gateways, pools, used;
+  for (const auto& pool : read_pools(context, network)) used.push_back(sentence(pool));
   for (int family : {AF_INET, AF_INET6}) {
     if (auto gateway = network.gateway(family)) gateways.push_back(gateway->to_string());
     if (auto pool = network.vip_pool(family)) pools.push_back(pool->to_string());
@@ -53,6 +57,8 @@ std::string describe(const Network& network, size_t services, size_t endpoints) 
                {"subnets", join(texts(network.subnets))},
                {"gateways", join(gateways)},
                {"VIP pools", join(pools)},
+               {"used", join(used, "; ")},
+               {"blocks", join(block_texts(context, network.name), "; ")},
                {"encryption", network.encryption},
                {"internal", network.internal ? "yes" : "no"},
                {"MTU", mtu_text(network)},
@@ -92,6 +98,14 @@ Result<Network> write_new(Context& context, const Network& network, const Subnet
     return "";
   }));
   return made;
+}
+
+// What is of no use to a later network of that name. In a cluster blocks come and go with the managers' documents.
+void remove_address_documents(const Paths& paths, const std::string& name, bool in_cluster) {
+  std::error_code ignored;
+  std::filesystem::remove_all(paths.sticky(name), ignored);
+  std::filesystem::remove_all(paths.reserved(name), ignored);
+  if (!in_cluster) std::filesystem::remove_all(paths.blocks(name), ignored);
 }
 
 }  // namespace
@@ -134,17 +148,23 @@ Output network_list(Context& context) {
   for (const auto& s : services) service_count[s.network]++;
   for (const auto& e : endpoints) endpoint_count[e.network]++;
   std::vector<std::vector<std::string>> rows;
-  for (const auto& n : networks)
-    rows.push_back({n.name, std::to_string(n.vni), join(texts(n.subnets)), n.encryption, n.internal ? "yes" : "no",
-                    mtu_text(n), std::to_string(service_count[n.name]), std::to_string(endpoint_count[n.name])});
-  return table({"NAME", "VNI", "SUBNETS", "ENCRYPTION", "INTERNAL", "MTU", "SERVICES", "ENDPOINTS"}, rows);
+  for (const auto& n : networks) {
+    auto pools = read_pools(context, n);
+    std::vector<std::string> used;
+    for (const auto& pool : pools) used.push_back(fraction(pool));
+    for (auto& warning : capacity_warnings(n.name, pools)) context.warnings.push_back(std::move(warning));
+    rows.push_back({n.name, std::to_string(n.vni), join(texts(n.subnets)), join(used), n.encryption,
+                    n.internal ? "yes" : "no", mtu_text(n), std::to_string(service_count[n.name]),
+                    std::to_string(endpoint_count[n.name])});
+  }
+  return table({"NAME", "VNI", "SUBNETS", "USED", "ENCRYPTION", "INTERNAL", "MTU", "SERVICES", "ENDPOINTS"}, rows);
 }
 
 Output network_inspect(Context& context, const std::string& name) {
   FL_TRY(auto network, need_network(context, name));
   FL_TRY(auto services, read_services(context, name));
   FL_TRY(auto endpoints, read_endpoints(context, name));
-  if (!context.json) return describe(network, services.size(), endpoints.size());
+  if (!context.json) return describe(context, network, services.size(), endpoints.size());
   FL_TRY(Json json, document_of(encode(network)));
   json["gateways"] = Json::array();
   json["vipPools"] = Json::array();
@@ -152,6 +172,9 @@ Output network_inspect(Context& context, const std::string& name) {
     if (auto gateway = network.gateway(family)) json["gateways"].push_back(gateway->to_string());
     if (auto pool = network.vip_pool(family)) json["vipPools"].push_back(pool->to_string());
   }
+  json["pools"] = Json::array();
+  for (const auto& pool : read_pools(context, network)) json["pools"].push_back(json_of(pool));
+  json["blocks"] = block_json(context, name);
   json["services"] = names_of(services);
   json["endpoints"] = names_of(endpoints);
   return json_text(json);
@@ -173,10 +196,17 @@ Output network_remove(Context& context, const std::string& name) {
     if (!endpoints.empty())
       return fail("network " + name + " has endpoints (" + some(names_of(endpoints)) +
                   "); stop their containers first");
+    FL_TRY(auto reservations, read_reservations(context, name));
+    std::vector<std::string> reserved;
+    for (const auto& r : reservations) reserved.push_back(r.name);
+    if (!reserved.empty())
+      return fail("network " + name + " has reservations (" + some(reserved) +
+                  "); remove them first with: fairleadctl reservation rm --network " + name + " NAME");
     // A document that cannot be read may be an endpoint or a service in use.
     if (!context.warnings.empty()) return fail("network " + name + " stays: a document of it cannot be read");
     FL_CHECK(change.remove("networks/" + name, context.paths.network(name)));
     ::rmdir(context.paths.services(name).c_str());  // fails when somebody keeps something in it, and may
+    remove_address_documents(context.paths, name, change.in_cluster());
     return context.json ? "" : "network " + name + " is removed\n";
   });
 }

@@ -116,6 +116,20 @@ Result<std::vector<Prefix>> parse_subnets(const std::vector<std::string>& texts)
   return subnets;
 }
 
+Result<std::vector<Address>> parse_addresses(const std::string& option, const std::vector<std::string>& texts) {
+  std::vector<Address> addresses;
+  for (const auto& text : texts) {
+    auto address = Address::parse(text);
+    if (!address) return fail(option + " " + text + ": expected an IPv4 or IPv6 address");
+    for (const auto& other : addresses)
+      if (other.family() == address->family())
+        return fail(option + " " + text + ": one address per address family, and " + other.to_string() +
+                    " was given already");
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
 Result<std::vector<Address>> parse_vips(const std::vector<std::string>& texts) {
   std::vector<Address> vips;
   for (const auto& text : texts) {

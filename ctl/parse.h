@@ -37,7 +37,8 @@ Result<uint32_t> parse_option_duration(const std::string& option, const std::str
 // CIDRs, at most one per family, without host bits.
 Result<std::vector<Prefix>> parse_subnets(const std::vector<std::string>& texts);
 
-// Addresses, at most one per family.
+// Addresses, at most one per family. option: the one they were given with, for messages.
+Result<std::vector<Address>> parse_addresses(const std::string& option, const std::vector<std::string>& texts);
 Result<std::vector<Address>> parse_vips(const std::vector<std::string>& texts);
 
 }  // namespace fairlead::ctl

@@ -8,6 +8,7 @@
 
 #include "base/daemon.h"
 #include "ctl/documents.h"
+#include "ctl/pools.h"
 #include "ctl/table.h"
 #include "state/store.h"
 
@@ -39,7 +40,8 @@ DaemonState ask(Context& context, const std::string& name) {
 
 std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : std::string(); }
 
-// What a daemon says it cannot do ("problems" of its status: texts, or objects with "object" and "problem").
+// What a daemon says it cannot do ("problems" of its status: texts, or objects with "object" and "problem", or
+// "subject" and "message"; those of pools are counted here).
 // Bad documents, which every daemon reports, are told once.
 void add_complaints(const DaemonState& daemon, std::vector<std::string>& problems) {
   auto list = daemon.status.is_object() ? daemon.status.find("problems") : daemon.status.end();
@@ -48,6 +50,8 @@ void add_complaints(const DaemonState& daemon, std::vector<std::string>& problem
     std::string text = text_of(item);
     if (item.is_object() && item.contains("object") && item.contains("problem"))
       text = text_of(item["object"]) + ": " + text_of(item["problem"]);
+    if (item.is_object() && item.contains("subject") && item.contains("message") && !item.contains("pool"))
+      text = text_of(item["subject"]) + ": " + text_of(item["message"]);
     bool known = std::any_of(problems.begin(), problems.end(),
                              [&](const auto& p) { return text.find(p) != text.npos || p.find(text) != p.npos; });
     if (!text.empty() && !known) problems.push_back("fairlead-" + daemon.name + ": " + text);
@@ -66,6 +70,7 @@ void read_routers(Context& context, size_t& count) {
 
 struct Counts {
   size_t networks = 0, services = 0, endpoints = 0, routers = 0;
+  std::vector<std::pair<std::string, ipam::PoolUse>> pools;  // by network
 };
 
 Result<Counts> count(Context& context) {
@@ -78,7 +83,12 @@ Result<Counts> count(Context& context) {
   counts.services = services.size();
   counts.endpoints = endpoints.size();
   std::set<std::string> known;
-  for (const auto& network : networks) known.insert(network.name);
+  for (const auto& network : networks) {
+    known.insert(network.name);
+    for (auto& pool : read_pools(context, network)) counts.pools.emplace_back(network.name, pool);
+  }
+  for (const auto& [network, pool] : counts.pools)
+    if (pool.nearly_full()) context.warnings.push_back(ipam::capacity_warning(network, pool));
   for (const auto& s : services) {
     if (!known.count(s.network))
       context.warnings.push_back(context.paths.service(s.network, s.name) + ": there is no network " + s.network);
@@ -99,6 +109,8 @@ std::string for_people(const std::vector<DaemonState>& daemons, const Counts& co
   fields.emplace_back("routers", std::to_string(counts.routers));
   fields.emplace_back("services", std::to_string(counts.services));
   fields.emplace_back("endpoints", std::to_string(counts.endpoints));
+  for (const auto& [network, pool] : counts.pools)
+    if (pool.used() > 0) fields.emplace_back("addresses of " + network, sentence(pool));
   fields.emplace_back("problems", problems.empty() ? "none" : std::to_string(problems.size()));
   std::string text = list(fields);
   for (const auto& problem : problems) text += "  " + problem + "\n";
@@ -120,6 +132,12 @@ Output status(Context& context) {
             {"services", counts.services},
             {"endpoints", counts.endpoints},
             {"problems", problems}};
+  json["pools"] = Json::array();
+  for (const auto& [network, pool] : counts.pools) {
+    Json entry = json_of(pool);
+    entry["network"] = network;
+    json["pools"].push_back(std::move(entry));
+  }
   for (const auto& daemon : daemons)
     json["daemons"]["fairlead-" + daemon.name] = {
         {"running", daemon.state == "running"}, {"state", daemon.state}, {"status", daemon.status}};

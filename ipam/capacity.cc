@@ -28,7 +28,8 @@ int64_t newest_document(const Paths& paths, const std::string& network) {
   return newest;
 }
 
-// An editor that writes into a file leaves the folder as it was, and with it the index.
+}  // namespace
+
 Result<void> refresh_edited(const Paths& paths, const std::string& network) {
   FL_TRY(auto reservations, Reservations::open(paths, network));
   if (!reservations.any()) return {};
@@ -40,8 +41,6 @@ Result<void> refresh_edited(const Paths& paths, const std::string& network) {
   FL_TRY(Fd held, Reservations::lock(paths, network));
   return Reservations::rebuild(paths, network, nullptr);
 }
-
-}  // namespace
 
 int PoolUse::percent() const {
   if (size <= 0) return 100;

@@ -33,6 +33,10 @@ Result<std::vector<PoolUse>> pool_use(const Paths& paths, const Network& network
 // "10.32.0.0/24 is 93 % used (223 of 239 addresses): …"; for a pool that is nearly full.
 std::string capacity_warning(const std::string& network, const PoolUse& pool);
 
+// The index of reservations again, when a document is newer than it: an editor that writes into a file leaves the
+// folder's time as it was.
+Result<void> refresh_edited(const Paths& paths, const std::string& network);
+
 // What has to be done now and then, by the agent: sticky addresses whose time is over, and the index of reservations
 // after documents were edited in place. Lists documents.
 Result<void> upkeep(const Paths& paths, const std::string& network);

@@ -7,7 +7,8 @@ from lab import *
 from lab.lab import REPOSITORY
 
 PARTS = {"NETWORK": "[a-z0-9._-]+", "SERVICE": "[a-z0-9._-]+", "ATTACHMENT": "[^/]+", "ADDRESS": "[0-9a-f.:]+",
-         "CONTAINER": "[^/@]+", "IFNAME": "[^/]+", "NUMBER": "[0-9]+", "DAEMON": "agent|dns|lb"}
+         "CONTAINER": "[^/@]+", "IFNAME": "[^/]+", "NUMBER": "[0-9]+", "NODE": "[a-z0-9._-]+",
+         "NAME": "[a-z0-9._-]+", "DAEMON": "agent|dns|lb"}
 FOLDERS = {"state": "/var/lib/fairlead", "run": "/run/fairlead"}
 
 
@@ -40,10 +41,12 @@ def test_DOC_002_every_file_of_a_running_node_is_documented(lab):
     node.ctl_ok("network create appnet --subnet 10.32.0.0/16 --subnet fd32::/64")
     node.ctl_ok("service create web --network appnet --port 80 --publish 8000:80 --health tcp --health-interval 100ms")
     container = node.container("web-1")
-    container.attach(conflist("appnet", services=["web"]))
+    container.attach(conflist("appnet", services=["web"], ipam={"type": "fairlead-ipam", "sticky": True}), args={"K8S_POD_NAME": "web-1"})
+    node.ctl_ok("reservation create db --network appnet --address 10.32.0.50")
     node.wait_file("/run/fairlead/health/appnet/web.json", within=5)
     files = present(node)
-    for kind in ("state/networks/appnet.json", "state/services/appnet/web.json", "run/routers/appnet.json", "run/host.json",
+    for kind in ("state/reservations/appnet/db.json", "run/reserved/appnet/10.32.0.50", "state/sticky/appnet/names/web-1.json",
+                 "state/networks/appnet.json", "state/services/appnet/web.json", "run/routers/appnet.json", "run/host.json",
                  "run/agent.sock", "run/health/appnet/web.json"):
         contains(files, kind, "the node uses its folders")
     true(any(file.startswith("run/leases/appnet/") for file in files), "leases, too")
