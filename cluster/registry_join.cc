@@ -100,7 +100,7 @@ Result<void> Registry::add_etcd_member(const Candidate& candidate, Json& answer)
     auto added = etcd_.add_learner(url);
     there = added.has_value();
     if (there) members = std::move(*added);
-    const bool busy = !there && added.error().sys == EPROTO;  // it has answered
+    const bool busy = !there && added.error().sys != ECONNREFUSED;
     if (!there && (!busy || i == kLearnerWaits)) return fail(added.error().with("no manager can join just now"));
     if (!there) ::usleep(kLearnerPauseUs);
   }
