@@ -84,3 +84,40 @@ def test_CLU_13_a_node_may_not_change_networks_an_operator_may_a_viewer_sees_the
 
 def host_of(lab, name):
     return host(lab, lab.segments["wire"], name)
+
+
+@limit(60)
+def test_CLU_14_who_was_off_for_longer_than_his_certificate_lives_comes_back_by_himself(lab):
+    n1, n2 = cluster_of(lab, "n1", "n2", options="--certificate-life 5s")
+    for node in (n1, n2):
+        node.agent.stop()
+    ends = max(int(node.must("date -d " + _end_of_certificate(node) + " +%s")) for node in (n1, n2))
+    eventually(lambda: int(n1.must("date +%s")) > ends, 15, "both certificates have expired")
+    for node in (n1, n2):
+        node.agent.start()
+    for node in (n1, n2):
+        synced(node, 20)
+    n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
+    eventually(lambda: networks(n2), 8, "the cluster is as before")
+
+
+def _end_of_certificate(node):
+    text = node.must("openssl x509 -noout -enddate -in /var/lib/fairlead/pki/node.pem")
+    return "'" + text.strip().split("=", 1)[1] + "'"
+
+
+@limit(60)
+def test_CLU_15_a_partition_heals_and_both_sides_know_what_the_other_did(lab):
+    n1, n2 = cluster_of(lab, "n1", "n2", options="--lease 2s")
+    n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
+    eventually(lambda: networks(n2), 5, "the network is on both")
+    before = attach(n2, "before")
+    eventually(lambda: len(remote(n1, n2)) == 1, 5, "n1 knows it")
+    lab.segments["wire"].cut(n2)
+    eventually(lambda: not remote(n1, n2), 15, "n1 hides what it cannot reach")
+    before.detach()
+    after, here = attach(n2, "after"), attach(n1, "here")
+    eventually(lambda: status(n2)["state"] == "away", 20, "n2 knows that it is alone")
+    lab.segments["wire"].heal(n2)
+    eventually(lambda: remote(n1, n2) == [f"{after.id}-eth0.json"], 25, "n1 knows what n2 did")
+    eventually(lambda: remote(n2, n1) == [f"{here.id}-eth0.json"], 15, "and n2 what n1 did")
