@@ -175,3 +175,12 @@ def test_IPM_003_a_life_of_adds_and_dels_goes_as_host_locals(lab):
         seen.append((step, *both))
     equal([(step, ours) for step, _, ours in seen], [(step, theirs) for step, theirs, _ in seen], "step by step")
     true(any(theirs == 1 for (step, theirs, _) in seen if step[0] == "ADD" and step[1][0] == "e"), "the range was used up")
+
+
+def test_IPM_004_attributes_of_routes_are_repeated_where_the_version_has_them(lab):
+    host = lab.host("n1")
+    routes = [{"dst": "10.1.0.0/16", "gw": "10.9.0.5", "mtu": 1400, "advmss": 1360, "priority": 5, "table": 0, "scope": 0}, {"dst": "::/0"}]
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "x", "ipam": {"type": "fairlead-ipam", "subnet": S4, "routes": routes}}
+    equal(call(host, "ADD", "c1", conf=conf).json["routes"], routes, "1.1.0 has them, set to 0 apart from not set")
+    bad = {**conf, "ipam": {**conf["ipam"], "routes": [{"dst": "10.1.0.0/16", "mtu": -1}]}}
+    contains(call(host, "ADD", "c2", conf=bad).error, "routes/0/mtu", "a bad one is named")
