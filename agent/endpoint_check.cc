@@ -82,6 +82,26 @@ Result<EndpointState> put_right(const overlay::Attachment& attachment, const ove
   return EndpointState::kRepaired;
 }
 
+// The limits on its traffic, which are in the router.
+Result<EndpointState> put_shaping_right(const EndpointWork& w, const overlay::Shaping& shaping, uint32_t host_index,
+                                        Repairs& repairs) {
+  if (!shaping.any()) return EndpointState::kFine;
+  std::optional<NetlinkSocket> router;
+  FL_CHECK(kernel::in_netns(w.router, [&]() -> Result<void> {
+    FL_TRY(router, NetlinkSocket::open(NETLINK_ROUTE));
+    return {};
+  }));
+  FL_TRY(auto missing, overlay::missing_shaping(*router, shaping, host_index));
+  if (missing.empty()) return EndpointState::kFine;
+  auto lock = lock_attachment(w.paths, w.endpoint);
+  if (!lock) return lock.error().sys == EWOULDBLOCK ? Result<EndpointState>(EndpointState::kFine) : fail(lock.error());
+  FL_TRY(bool wanted, still_wanted(w));
+  if (!wanted) return EndpointState::kFine;
+  FL_CHECK(overlay::renew_shaping(*router, shaping, host_index));
+  repairs.add("limit");
+  return EndpointState::kRepaired;
+}
+
 // The namespace at the endpoint's path, if it is one we may touch; nullopt: gone.
 Result<std::optional<Fd>> open_container(const EndpointWork& w) {
   if (w.endpoint.netns.empty()) return std::nullopt;
@@ -130,7 +150,9 @@ Result<EndpointState> check_endpoint(EndpointWork w, Repairs& repairs) {
     return attach_again(w, attachment, container->get(), *inside, repairs);
   }
   FL_TRY(w.seen, inode_of(container->get()));
-  return put_right(attachment, observed, *inside, repairs);
+  FL_TRY(auto shaped, put_shaping_right(w, attachment.shaping, link->peer_index, repairs));
+  FL_TRY(auto state, put_right(attachment, observed, *inside, repairs));
+  return state == EndpointState::kFine ? shaped : state;
 }
 
 }  // namespace fairlead::agent

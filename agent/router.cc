@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 
@@ -11,6 +12,7 @@
 #include "kernel/nft.h"
 #include "kernel/sysctl.h"
 #include "overlay/names.h"
+#include "overlay/shaping.h"
 
 namespace fairlead::agent {
 namespace {
@@ -176,6 +178,9 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
              wanted, [&] { return overlay::observe(*o.inside); }, *o.inside, count ? &repairs : nullptr, nullptr));
   result.overlay = ensure_overlay({work.network, work.mesh, plan.mtu, o.netns.get(), *o.inside, *o.host, work.settings},
                                   count && !work.mesh_changed ? &repairs : nullptr);
+  const auto& links = result.observed.links;
+  if (std::any_of(links.begin(), links.end(), [](const auto& link) { return link.kind == "ifb"; }))
+    FL_CHECK(overlay::remove_stray_devices(*o.inside));
   if (o.fresh) {
     FL_TRY(bool pinned, kernel::pin_netns(o.netns.get(), work.router.netns));
     if (!pinned) return fail("network namespace " + work.router.netns + " was made by somebody else meanwhile", EEXIST);

@@ -137,6 +137,40 @@ CniResult<std::vector<PortMap>> port_mappings(const Request& request) {
   return maps;
 }
 
+namespace {
+
+constexpr uint64_t kMinRate = 8, kMaxRate = 1'000'000'000'000'000, kMaxBurst = uint64_t{UINT32_MAX} * 8;
+
+CniResult<void> read_limit(const Json& limits, const char* direction, uint64_t& rate, uint64_t& burst) {
+  const std::string place = "/runtimeConfig/bandwidth/" + std::string(direction);
+  auto amount = [&](const char* what, uint64_t& value, uint64_t min, uint64_t max) -> CniResult<void> {
+    const Json* found = find_member(limits, direction + std::string(what));
+    if (!found) return {};
+    if (found->is_number_unsigned()) value = found->get<uint64_t>();
+    if (found->is_number_unsigned() && (value == 0 || (value >= min && value <= max))) return {};
+    return invalid(place + what, "0 or a number of bits from " + std::to_string(min) + " to " + std::to_string(max) +
+                                     ", found " + dump_json(*found).substr(0, 40));
+  };
+  FL_CHECK(amount("Rate", rate, kMinRate, kMaxRate));
+  FL_CHECK(amount("Burst", burst, 8, kMaxBurst));
+  if (rate != 0 && burst == 0) return invalid(place + "Burst", "a number of bits beside a rate");
+  if (rate == 0 && burst != 0) return invalid(place + "Rate", "a number of bits per second beside a burst");
+  return {};
+}
+
+}  // namespace
+
+CniResult<Bandwidth> bandwidth(const Request& request) {
+  Bandwidth limits;
+  const Json* found = capability(request, "bandwidth");
+  if (!found) return limits;
+  if (!found->is_object())
+    return invalid("/runtimeConfig/bandwidth", "an object {ingressRate, ingressBurst, egressRate, egressBurst}");
+  FL_CHECK(read_limit(*found, "ingress", limits.ingress_rate, limits.ingress_burst));
+  FL_CHECK(read_limit(*found, "egress", limits.egress_rate, limits.egress_burst));
+  return limits;
+}
+
 CniResult<std::optional<Dns>> runtime_dns(const Request& request) {
   const Json* found = capability(request, "dns");
   if (!found) return std::nullopt;

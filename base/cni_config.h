@@ -27,6 +27,14 @@ struct PortMap {
 };
 // Refused: ports out of range, unknown protocols, two entries that want the same host port.
 CniResult<std::vector<PortMap>> port_mappings(const Request& request);
+// runtimeConfig.bandwidth {ingressRate, ingressBurst, egressRate, egressBurst}: bits per second, and bits. 0: no limit.
+struct Bandwidth {
+  uint64_t ingress_rate = 0, ingress_burst = 0;  // into the container
+  uint64_t egress_rate = 0, egress_burst = 0;    // out of it
+};
+// Refused: what is no whole number of at least 0, a rate without a burst and the other way round, a rate below 8
+// bits/s, a burst of more than 2^32-1 bytes.
+CniResult<Bandwidth> bandwidth(const Request& request);
 // runtimeConfig.dns {servers, searches, options}.
 CniResult<std::optional<Dns>> runtime_dns(const Request& request);
 // The configuration's own dns.

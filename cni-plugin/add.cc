@@ -1,3 +1,4 @@
+#include <linux/rtnetlink.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "cni-plugin/id_names.h"
 #include "cni-plugin/ipam_call.h"
 #include "cni-plugin/network.h"
+#include "cni-plugin/ports.h"
 #include "kernel/netns.h"
 #include "overlay/attach.h"
 #include "overlay/names.h"
@@ -58,6 +60,8 @@ Endpoint make_endpoint(const Request& request, const Config& config, const Netwo
   e.services = config.services;
   e.labels = config.labels;
   e.port_mappings = config.port_mappings;
+  e.bandwidth = config.bandwidth;
+  if (!e.port_mappings.empty()) e.attempt = PortWait::draw_attempt();
   e.ipam = config.ipam_type;
   return e;
 }
@@ -101,7 +105,9 @@ CniResult<void> take_routes(overlay::Attachment& attachment, const cni::AddResul
                                                ": only the gateway " + gateway.to_string() + " can be a next hop");
     overlay::ContainerRoute route;
     route.destination = Prefix{r.destination.first(), r.destination.length};
-    route.gateway = gateway;
+    route.scope = static_cast<uint8_t>(r.scope.value_or(RT_SCOPE_UNIVERSE));
+    // A next hop on a link-scope route is refused by the kernel (fib_check_nh); the spec has it without.
+    if (route.scope < RT_SCOPE_LINK) route.gateway = gateway;
     route.mtu = r.mtu.value_or(0);
     route.advmss = r.advmss.value_or(0);
     route.priority = r.priority.value_or(0);
@@ -131,7 +137,7 @@ cni::Dns dns_of(const Config& config, const Network& network, const Endpoint& en
 // prevResult's content first and unchanged, ours appended (spec section 2, ADD).
 cni::AddResult make_result(const Request& request, const Config& config, const Network& network,
                            const Endpoint& endpoint, const overlay::Attachment& attachment,
-                           const std::vector<overlay::ContainerRoute>& routes) {
+                           const std::vector<overlay::ContainerRoute>& routes, const cni::AddResult& granted) {
   cni::AddResult result = request.prev_result.value_or(cni::AddResult{});
   auto base = static_cast<uint32_t>(result.interfaces.size());
   result.interfaces.push_back(
@@ -140,7 +146,14 @@ cni::AddResult make_result(const Request& request, const Config& config, const N
   for (const auto& address : endpoint.addresses)
     result.ips.push_back({Prefix{address, address.bits()}, network.gateway(address.family()), base + 1});
   for (const auto& r : routes) {
-    cni::RouteConfig route{r.destination, r.gateway, {}, {}, {}, {}, {}};
+    cni::RouteConfig route{r.destination, {}, {}, {}, {}, {}, {}};
+    // What the IPAM said is repeated as it was said: "0" is not "nothing".
+    for (const auto& g : granted.routes)
+      if (g.destination.length == r.destination.length && g.destination.first() == r.destination.first() &&
+          g.table.value_or(0) == r.table)
+        route = g;
+    route.destination = r.destination;
+    route.gateway = r.gateway ? std::optional(r.gateway) : std::nullopt;
     if (r.mtu) route.mtu = r.mtu;
     if (r.advmss) route.advmss = r.advmss;
     if (r.priority) route.priority = r.priority;
@@ -155,6 +168,20 @@ std::vector<Prefix> prefixes_of(const cni::AddResult& granted) {
   std::vector<Prefix> prefixes;
   for (const auto& ip : granted.ips) prefixes.push_back(ip.address);
   return prefixes;
+}
+
+// The document last: from now on the daemons take the endpoint for real. With port mappings it has to be there for
+// fairlead-lb to act on, and goes again when a port cannot be had.
+CniResult<void> announce(const Paths& paths, const Endpoint& endpoint) {
+  if (endpoint.port_mappings.empty()) {
+    FL_CHECK(save(paths, endpoint));
+    return {};
+  }
+  FL_TRY(PortWait ports, PortWait::prepare(paths, endpoint));
+  FL_CHECK(save(paths, endpoint));
+  auto answer = ports.wait();
+  if (!answer) (void)remove_endpoint(paths, endpoint.network, endpoint.container, endpoint.ifname);
+  return answer;
 }
 
 CniResult<cni::AddResult> attach_with(const Paths& paths, const Request& request, const Config& config,
@@ -172,12 +199,11 @@ CniResult<cni::AddResult> attach_with(const Paths& paths, const Request& request
     return cni_fail(gone ? cni::kInvalidNetns : cni::kOwnError, "attach " + request.container + " to network " +
                                                                     network.name + ": " + routes.error().error.message);
   }
-  // The document last: from now on the daemons take the endpoint for real.
-  if (auto saved = save(paths, endpoint); !saved) {
+  if (auto announced = announce(paths, endpoint); !announced) {
     (void)overlay::detach(endpoint.host_ifname, router.netns.get());
-    return fail(cni::CniError(saved.error()));
+    return fail(std::move(announced.error()));
   }
-  return make_result(request, config, network, endpoint, attachment, *routes);
+  return make_result(request, config, network, endpoint, attachment, *routes, granted);
 }
 
 }  // namespace

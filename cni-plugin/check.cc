@@ -1,9 +1,3 @@
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <net/if.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "cni-plugin/attachment.h"
@@ -11,7 +5,8 @@
 #include "cni-plugin/network.h"
 #include "kernel/netns.h"
 #include "kernel/rtnl.h"
-#include "overlay/names.h"
+#include "overlay/router_check.h"
+#include "overlay/shaping.h"
 #include "state/store.h"
 
 namespace fairlead::plugin {
@@ -53,19 +48,7 @@ Result<void> check_container(const Request& request, const Endpoint& endpoint) {
   return {};
 }
 
-Result<void> check_table() {
-  FL_TRY(auto socket, NetlinkSocket::open(NETLINK_NETFILTER));
-  kernel::Message m(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE, 0, "look up the router's nftables table");
-  nfgenmsg header{};
-  header.nfgen_family = NFPROTO_INET;
-  m.header(header).put_string(NFTA_TABLE_NAME, overlay::kRouterTable);
-  auto found = socket.query(std::move(m), [](const nlmsghdr&) {});
-  if (!found && found.error().sys == ENOENT)
-    return fail("nftables table inet " + std::string(overlay::kRouterTable) + " is missing in the router");
-  return found;
-}
-
-Result<void> check_router(const Endpoint& endpoint) {
+Result<void> check_host_end(const Endpoint& endpoint) {
   FL_TRY(auto socket, NetlinkSocket::open(NETLINK_ROUTE));
   FL_TRY(auto link, kernel::find_link(socket, endpoint.host_ifname));
   if (!link) return fail("its host end " + endpoint.host_ifname + " is missing in the router");
@@ -82,7 +65,11 @@ Result<void> check_router(const Endpoint& endpoint) {
         }))
       return fail("neighbour " + address.to_string() + " is missing in the router");
   }
-  return check_table();
+  if (auto shaping = overlay::shaping_of(endpoint, endpoint.mtu); shaping.any()) {
+    FL_TRY(auto missing, overlay::missing_shaping(socket, shaping, link->index));
+    if (!missing.empty()) return fail(missing + " is missing in the router");
+  }
+  return {};
 }
 
 }  // namespace
@@ -99,28 +86,16 @@ CniResult<void> check(const Paths& paths, const Request& request) {
   if (!inside) return cni_fail(cni::kOwnError, subject(request) + ": " + inside.error().message);
   FL_TRY(auto router, find_router(paths, config.network.name));
   if (!router) return cni_fail(cni::kOwnError, "network " + config.network.name + " has no router on this node");
-  auto outside = kernel::in_netns(router->netns.get(), [&] { return check_router(*endpoint); });
+  FL_TRY(auto network, load_network(paths, config.network.name));
+  auto outside = kernel::in_netns(router->netns.get(), [&]() -> Result<void> {
+    FL_CHECK(check_host_end(*endpoint));
+    if (!network) return {};
+    FL_TRY(auto missing, overlay::missing_in_router(*network, router->record));
+    if (!missing.empty()) return fail(missing);
+    return {};
+  });
   if (!outside) return cni_fail(cni::kOwnError, subject(request) + ": " + outside.error().message);
   return ipam_check(paths, request, config.ipam_type);
-}
-
-CniResult<void> status(const Paths& paths, const Request& request) {
-  FL_TRY(Config config, read_config(request));
-  auto not_available = [](std::string why) { return cni_fail(cni::kNotAvailable, std::move(why)); };
-  auto network = load_network(paths, config.network.name);
-  if (!network) return not_available(network.error().message);
-  // What ADD would have to write. Missing folders are made by the first ADD; what must exist is a writable parent.
-  for (std::string folder : {paths.run, paths.state}) {
-    while (::access(folder.c_str(), F_OK) != 0 && folder.rfind('/') > 0) folder.resize(folder.rfind('/'));
-    if (::access(folder.c_str(), W_OK) != 0) return not_available(folder + ": cannot be written");
-  }
-  auto router = find_router(paths, config.network.name);
-  if ((!router || !*router) && find_agent().empty())
-    return not_available("network " + config.network.name +
-                         " has no router on this node and fairlead-agent, which makes it, was not found");
-  // The first ADD makes the network from the configuration; until then none of its addresses can be used up.
-  if (!*network && config.ipam_type == kOwnIpam) return {};
-  return ipam_status(paths, request, config.ipam_type, *network ? &**network : nullptr);
 }
 
 }  // namespace fairlead::plugin

@@ -156,6 +156,11 @@ CniResult<Config> read_config(const Request& request) {
   FL_TRY(config.network, read_network(request, name));
   config.ipam_type = ipam_type(request);
   if (config.ipam_type.empty()) return cni_fail(cni::kInvalidConfig, "configuration: /ipam/type: is missing");
+  if (config.ipam_type == kImpossibleIpam)
+    return cni_fail(cni::kUnsupportedField,
+                    "ipam.type: " + config.ipam_type +
+                        ": a container has no broadcast domain in which a DHCP server could be found (its network is "
+                        "routed); use fairlead-ipam, host-local or static");
   FL_CHECK(refuse_impossible(request));
   FL_TRY(config.mac, cni::requested_mac(request));
   FL_TRY(config.dns, cni::conf_dns(request));
@@ -166,12 +171,17 @@ CniResult<Config> read_config(const Request& request) {
   for (const auto& p : ports)
     config.port_mappings.push_back(
         {p.protocol, p.host_port, p.container_port, p.host_ip ? p.host_ip->to_string() : std::string()});
+  FL_TRY(auto limits, cni::bandwidth(request));
+  config.bandwidth = {limits.ingress_rate, limits.ingress_burst, limits.egress_rate, limits.egress_burst};
   return config;
 }
 
 CniResult<Target> read_target(const Request& request) {
   FL_TRY(auto name, checked_network_name(request));
-  return Target{std::move(name), ipam_type(request)};
+  std::string type = ipam_type(request);
+  // ADD refused it without a call, so there is nothing to be given back.
+  if (type == kImpossibleIpam) type.clear();
+  return Target{std::move(name), std::move(type)};
 }
 
 namespace {

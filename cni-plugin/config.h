@@ -12,6 +12,7 @@
 namespace fairlead::plugin {
 
 inline constexpr std::string_view kOwnIpam = "fairlead-ipam";
+inline constexpr std::string_view kImpossibleIpam = "dhcp";  // docs/decisions/0016-no-dhcp.md
 
 struct Config {
   Network network;  // as the configuration describes it; vni 0 unless given
@@ -21,6 +22,7 @@ struct Config {
   std::vector<std::string> names, aliases, services;
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<PortMapping> port_mappings;
+  Bandwidth bandwidth;
 };
 
 // For ADD, CHECK and STATUS. kUnsupportedField for what this version cannot do, kInvalidConfig for what is wrong.

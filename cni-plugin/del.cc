@@ -51,6 +51,9 @@ CniResult<void> remove_own(const Paths& paths, const std::string& network, const
     if (!step && first) first = fail(step.error());
   };
   if (auto removed = remove_endpoint(paths, network, container, ifname); !removed) keep(fail(removed.error()));
+  // fairlead-lb withdraws its report by itself; where it does not run, nobody else would.
+  if (auto removed = remove_file(paths.port_report(network, attachment_key(container, ifname))); !removed)
+    keep(fail(removed.error()));
   keep(remove_link(paths, network, overlay::host_ifname(network, container, ifname)));
   if (!first) return fail(cni::CniError(first.error()));
   return {};

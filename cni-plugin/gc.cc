@@ -9,10 +9,13 @@
 #include "base/file.h"
 #include "cni-plugin/attachment.h"
 #include "cni-plugin/ipam_call.h"
+#include "cni-plugin/network.h"
 #include "ipam/ipam.h"
 #include "ipam/lease.h"
+#include "kernel/netns.h"
 #include "overlay/life.h"
 #include "overlay/names.h"
+#include "overlay/shaping.h"
 #include "state/netns_id.h"
 #include "state/store.h"
 
@@ -43,6 +46,7 @@ class Collection {
     } else if (!target_.ipam_type.empty()) {
       note(ipam_gc(paths_, with_the_living(), target_.ipam_type));
     }
+    note(collect_devices());
     return first_;
   }
 
@@ -75,6 +79,7 @@ class Collection {
     // it.
     if (!target_.ipam_type.empty() && target_.ipam_type != kOwnIpam) FL_CHECK(release_foreign(*endpoint));
     FL_CHECK(remove_file(path));
+    FL_CHECK(remove_file(paths_.port_report(target_.network, endpoint->key())));
     living_.erase({endpoint->container, endpoint->ifname});
     if (target_.ipam_type != kOwnIpam) return {};
     FL_CHECK(ipam::release(paths_, target_.network, endpoint->container, endpoint->ifname));
@@ -89,6 +94,18 @@ class Collection {
     auto done = ipam_del(paths_, request_, target_.ipam_type);
     for (const char* name : {"CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"}) ::setenv(name, "", 1);
     return done;
+  }
+
+  // Devices of limits whose host end went with its container.
+  CniResult<void> collect_devices() {
+    FL_TRY(auto router, find_router(paths_, target_.network));
+    if (!router) return {};
+    FL_CHECK(kernel::in_netns(router->netns.get(), [&]() -> Result<void> {
+      FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_ROUTE));
+      FL_CHECK(overlay::remove_stray_devices(socket));
+      return {};
+    }));
+    return {};
   }
 
   // Leases that no endpoint has: of an ADD or DEL that was killed, or of another main plugin on this network.

@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -56,12 +57,14 @@ bool Flow::alive() const {
   return true;
 }
 
-Result<void> dump_flows(NetlinkSocket& socket, int family, const std::function<void(const Flow&)>& each) {
+Result<void> dump_flows(NetlinkSocket& socket, const std::function<void(const Flow&)>& each) {
   Message request(message_type(IPCTNL_MSG_CT_GET), 0, "read connection tracking");
-  request.header(nfgenmsg{static_cast<uint8_t>(family), NFNETLINK_V0, 0});
+  request.header(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, 0});
   return socket.dump(std::move(request), [&](const nlmsghdr& message) {
     if (message.nlmsg_type != message_type(IPCTNL_MSG_CT_NEW)) return;
     Attributes a(message, sizeof(nfgenmsg));
+    const int family = static_cast<const nfgenmsg*>(NLMSG_DATA(&message))->nfgen_family;
+    if (family != AF_INET && family != AF_INET6) return;
     Flow flow;
     flow.original = read_tuple(a.nested(CTA_TUPLE_ORIG), family);
     flow.reply = read_tuple(a.nested(CTA_TUPLE_REPLY), family);

@@ -28,8 +28,9 @@ struct Flow {
   bool alive() const;
 };
 
-// socket: NETLINK_NETFILTER. family: AF_INET or AF_INET6. Flows that come and go meanwhile may be missed or seen.
-Result<void> dump_flows(NetlinkSocket& socket, int family, const std::function<void(const Flow&)>& each);
+// socket: NETLINK_NETFILTER. IPv4 and IPv6. Costs a walk through the kernel's whole table (some 3 ms). Flows that come
+// and go meanwhile may be missed or seen.
+Result<void> dump_flows(NetlinkSocket& socket, const std::function<void(const Flow&)>& each);
 // ENOENT (gone by itself) is tolerated.
 Message delete_flow(const Flow& flow);
 

@@ -132,4 +132,17 @@ Result<NftTableState> read_nft_table(NetlinkSocket& socket, const std::string& t
   return reader.take();
 }
 
+Result<std::set<std::string>> chains_with_rules(NetlinkSocket& socket, const std::string& table) {
+  std::set<std::string> chains;
+  auto listed = socket.dump(
+      request(NFT_MSG_GETRULE, table, "list rules"),
+      [&](const nlmsghdr& message) {
+        Attributes a(message, sizeof(nfgenmsg));
+        if (a.text(NFTA_RULE_TABLE) == table) chains.insert(a.text(NFTA_RULE_CHAIN));
+      },
+      [&] { chains.clear(); });
+  if (!listed && listed.error().sys != ENOENT) return fail(listed.error());
+  return chains;
+}
+
 }  // namespace fairlead::kernel

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,8 @@ struct NftTableState {
 // socket: NETLINK_NETFILTER. The table's family is inet. fixed_sets: sets whose elements only their owner changes.
 Result<NftTableState> read_nft_table(NetlinkSocket& socket, const std::string& table,
                                      const std::vector<std::string>& fixed_sets);
+
+// The chains of the table that have rules; empty when there is no such table.
+Result<std::set<std::string>> chains_with_rules(NetlinkSocket& socket, const std::string& table);
 
 }  // namespace fairlead::kernel

@@ -40,6 +40,8 @@ class Balancer {
  public:
   virtual ~Balancer() = default;
   virtual Result<std::vector<Refusal>> apply(const RouterPlan& plan) = 0;
+  // What can be done when nobody waits for apply() any more: reading back. To be called soon after it.
+  virtual Result<void> settle() { return {}; }
   // What of the last apply() somebody else has undone, as words for the log and the repair counter ("table inet
   // fairlead_lb"); empty when all is as it was left. apply() with the same plan repairs it.
   virtual Result<std::vector<std::string>> drift() = 0;

@@ -30,6 +30,10 @@ Result<Incumbents> load_claims(const Paths& paths) {
 }
 
 Result<void> save_claims(const Paths& paths, const Incumbents& claims) {
+  if (claims.empty()) {
+    FL_CHECK(remove_file(path_of(paths)));
+    return {};
+  }
   Json json{{"apiVersion", kApiVersion}, {"claims", Json::object()}};
   for (const auto& [what, owner] : claims) json["claims"][what] = owner;
   return replace_file(path_of(paths), dump_json(json, 1) + "\n", Durability::kBoot);

@@ -10,6 +10,7 @@ namespace fairlead::lb {
 
 // A missing document is empty; so is a bad one, after an error that names it.
 Result<Incumbents> load_claims(const Paths& paths);
+// Nobody has anything: no document.
 Result<void> save_claims(const Paths& paths, const Incumbents& claims);
 
 }  // namespace fairlead::lb

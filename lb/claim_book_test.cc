@@ -16,6 +16,8 @@ TEST(ClaimBook, RemembersOverARestart) {
   Incumbents claims{{"tcp port 8000", "service appnet/web"}, {"vip 10.32.255.1 appnet", "service appnet/web"}};
   ASSERT_TRUE(save_claims(paths, claims));
   EXPECT_EQ(load_claims(paths).value(), claims);
+  ASSERT_TRUE(save_claims(paths, {}));
+  EXPECT_FALSE(read_file(paths.run + "/lb-claims.json").value());
 }
 
 TEST(ClaimBook, ABadDocumentIsNamed) {

@@ -21,7 +21,7 @@ int64_t now_ms() {
 }  // namespace
 
 Controller::Controller(const Paths& paths, BalancerKind kind)
-    : paths_(paths), kind_(kind), report_(std::make_shared<Report>()) {}
+    : paths_(paths), kind_(kind), port_reports_(paths), report_(std::make_shared<Report>()) {}
 
 Result<void> Controller::start() {
   FL_TRY(view_, StateView::open(paths_));
@@ -32,6 +32,7 @@ Result<void> Controller::start() {
   auto claims = load_claims(paths_);
   if (!claims) log_warning(claims.error().message + "; contested ports go by name");
   if (claims) incumbents_ = std::move(*claims);
+  FL_CHECK(port_reports_.restore());
   update();
   health_.end_of_restart();
   return {};
@@ -141,8 +142,35 @@ void Controller::update() {
   for (const auto& [network, plan] : plan_.routers) apply_router(plan);
   auto host = host_->apply(plan_.host);
   set_error("published ports", host ? std::nullopt : std::optional<Error>(host.error()));
+  report_ports();  // first of all: somebody waits for it
+  settle();
   watch_health();
   publish();
+}
+
+// Whether what is planned for an endpoint's ports is in the kernel.
+Realised Controller::realised(const std::string& network, const MappingPlan& mapping) const {
+  for (const std::string& object : {"network " + network, std::string("published ports")})
+    if (auto error = errors_.find(object); error != errors_.end()) return {false, object + ": " + error->second};
+  if (auto refused = refusals_.find(network); refused != refusals_.end())
+    for (const auto& refusal : refused->second)
+      for (const auto& frontend : mapping.frontends)
+        if (refusal.frontend == frontend) return {false, frontend.to_string() + ": " + refusal.reason};
+  return {applied_.count(network) > 0, ""};  // not applied: the agent is about to make the router
+}
+
+// An error here is one of the next repair(), which does the same again.
+void Controller::settle() {
+  for (auto& [network, router] : routers_)
+    if (auto settled = router ? router->settle() : Result<void>(); !settled)
+      log_debug("network " + network + ": " + settled.error().message);
+  if (auto settled = host_->settle(); !settled) log_debug("published ports: " + settled.error().message);
+}
+
+void Controller::report_ports() {
+  auto told = port_reports_.update(
+      plan_, [this](const std::string& network, const MappingPlan& mapping) { return realised(network, mapping); });
+  set_error("port reports", told ? std::nullopt : std::optional<Error>(told.error()));
 }
 
 void Controller::apply_router(const RouterPlan& plan) {

@@ -20,6 +20,7 @@
 #include "lb/health_book.h"
 #include "lb/host_control.h"
 #include "lb/plan.h"
+#include "lb/port_reports.h"
 #include "lb/report.h"
 #include "lb/router_control.h"
 #include "state/view.h"
@@ -53,6 +54,9 @@ class Controller {
   void look_at_drains();
   void watch_health();
   std::optional<Verdict> remote_verdict(const Service& service, const Endpoint& endpoint) const;
+  void report_ports();
+  void settle();
+  Realised realised(const std::string& network, const MappingPlan& mapping) const;
   Standing standing(const Service& service, const Endpoint& endpoint, uint8_t protocol, int64_t now);
   void publish();
   void set_error(const std::string& object, const std::optional<Error>& error);
@@ -68,6 +72,7 @@ class Controller {
   std::atomic<const HealthChecker*> counters_{nullptr};  // checker_, for snapshot()
   HealthBook health_;
   std::map<ObjectKey, ServiceHealth> health_written_;
+  PortReports port_reports_;
   Incumbents incumbents_;
   Plan plan_;                                  // last made
   std::map<std::string, RouterPlan> applied_;  // last applied without error

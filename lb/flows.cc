@@ -35,15 +35,26 @@ bool precedes_frontend(const RouterPlan& plan, const kernel::Flow& flow) {
 }
 
 bool flows_may_be_stale(const RouterPlan& from, const RouterPlan& to) {
-  if (from.frontends.size() != to.frontends.size()) return true;
-  auto other = to.frontends.begin();
   for (const auto& [key, frontend] : from.frontends) {
-    if (other->first != key) return true;
+    auto other = to.frontends.find(key);
+    if (other == to.frontends.end()) return true;
     for (const auto& b : frontend.backends)
       if (!has_backend(other->second, b.address, b.port)) return true;
-    ++other;
   }
-  return false;
+  // A TCP connection that is older than its frontend was refused; only UDP goes on.
+  return std::any_of(to.frontends.begin(), to.frontends.end(), [&](const auto& entry) {
+    return entry.first.protocol == kUdp && !from.frontends.count(entry.first);
+  });
+}
+
+bool host_flows_may_be_stale(const HostPlan& before, const HostPlan& now) {
+  for (const auto& [key, port] : before.ports) {
+    auto other = now.ports.find(key);
+    if (other == now.ports.end() || other->second != port) return true;
+  }
+  return std::any_of(now.ports.begin(), now.ports.end(), [&](const auto& entry) {
+    return entry.first.protocol == kUdp && !before.ports.count(entry.first);
+  });
 }
 
 namespace {

@@ -75,7 +75,24 @@ TEST_F(Flows, AreLookedAtOnlyWhenSomethingWent) {
   EXPECT_FALSE(flows_may_be_stale(plan_, weight));
   EXPECT_TRUE(flows_may_be_stale(more, plan_));
   EXPECT_TRUE(flows_may_be_stale(plan_, less));
-  EXPECT_TRUE(flows_may_be_stale(less, plan_));
+  EXPECT_FALSE(flows_may_be_stale(less, plan_)) << "a TCP frontend came";
+  RouterPlan udp = plan_;
+  udp.frontends[{ip("10.32.255.1"), kUdp, 80}];
+  EXPECT_TRUE(flows_may_be_stale(plan_, udp));
+}
+
+TEST(HostFlows, AreLookedAtOnlyWhenAPortWentOrMovedOrAUdpPortCame) {
+  HostPlan none, one, moved, udp;
+  HostPortKey key{AF_INET, {}, kTcp, 8000};
+  one.ports[key] = {ip("169.254.64.1"), 8000};
+  moved.ports[key] = {ip("169.254.64.3"), 8000};
+  udp = one;
+  udp.ports[{AF_INET, {}, kUdp, 8000}] = {ip("169.254.64.1"), 8000};
+  EXPECT_FALSE(host_flows_may_be_stale(one, one));
+  EXPECT_FALSE(host_flows_may_be_stale(none, one));
+  EXPECT_TRUE(host_flows_may_be_stale(one, none));
+  EXPECT_TRUE(host_flows_may_be_stale(one, moved));
+  EXPECT_TRUE(host_flows_may_be_stale(one, udp));
 }
 
 }  // namespace

@@ -37,10 +37,9 @@ Result<void> HostControl::drop_stale_flows(const HostPlan& before) {
   std::set<Address> local;
   for (const auto& a : addresses) local.insert(a.prefix.address);
   kernel::Batch batch;
-  for (int family : {AF_INET, AF_INET6})
-    FL_CHECK(kernel::dump_flows(flows_, family, [&](const kernel::Flow& flow) {
-      if (is_stale_on_host(before, plan_, local, flow)) batch.push_back(kernel::delete_flow(flow));
-    }));
+  FL_CHECK(kernel::dump_flows(flows_, [&](const kernel::Flow& flow) {
+    if (is_stale_on_host(before, plan_, local, flow)) batch.push_back(kernel::delete_flow(flow));
+  }));
   return flows_.run(std::move(batch));
 }
 
@@ -50,7 +49,7 @@ Result<void> HostControl::apply(const HostPlan& plan) {
   HostPlan before = std::move(plan_);
   plan_ = plan;
   FL_CHECK(sync_loopback());
-  if (first_ || before.ports != plan_.ports) FL_CHECK(drop_stale_flows(before));
+  if (first_ || host_flows_may_be_stale(before, plan_)) FL_CHECK(drop_stale_flows(before));
   first_ = false;
   return {};
 }

@@ -22,7 +22,8 @@ class HostControl {
   // Opened in the calling thread's network namespace.
   static Result<std::unique_ptr<HostControl>> open();
   Result<void> apply(const HostPlan& plan);
-  Result<std::vector<std::string>> repair();  // as RouterControl::repair
+  Result<void> settle() { return table_.settle(); }  // after apply()
+  Result<std::vector<std::string>> repair();         // as RouterControl::repair
 
  private:
   HostControl(NftTableKeeper table, kernel::NetlinkSocket routes, kernel::NetlinkSocket flows)

@@ -130,10 +130,9 @@ Result<std::vector<Refusal>> IpvsBalancer::apply(const RouterPlan& plan) {
 
 Result<void> IpvsBalancer::drop_preceding_flows() {
   kernel::Batch batch;
-  for (int family : {AF_INET, AF_INET6})
-    FL_CHECK(kernel::dump_flows(flows_, family, [&](const kernel::Flow& flow) {
-      if (precedes_frontend(plan_, flow)) batch.push_back(kernel::delete_flow(flow));
-    }));
+  FL_CHECK(kernel::dump_flows(flows_, [&](const kernel::Flow& flow) {
+    if (precedes_frontend(plan_, flow)) batch.push_back(kernel::delete_flow(flow));
+  }));
   return flows_.run(std::move(batch));
 }
 

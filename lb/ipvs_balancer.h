@@ -17,6 +17,7 @@ class IpvsBalancer : public Balancer {
   // Opened in the calling thread's network namespace. netns: a descriptor of it that lives as long as this.
   static Result<std::unique_ptr<Balancer>> open(int netns);
   Result<std::vector<Refusal>> apply(const RouterPlan& plan) override;
+  Result<void> settle() override { return table_.settle(); }
   Result<std::vector<std::string>> drift() override;
   Result<Connections> connections(const std::set<FrontendKey>& of) override;
 

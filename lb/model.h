@@ -89,10 +89,19 @@ struct CheckPlan {
   HealthCheck config;
 };
 
+// What is planned for one endpoint's port mappings.
+struct MappingPlan {
+  uint32_t attempt = 0;                // Endpoint::attempt
+  std::string problem;                 // why not all of them can be had; ""
+  std::vector<FrontendKey> frontends;  // of the network's router
+};
+
 struct Plan {
   std::map<std::string, RouterPlan> routers;  // by network
   HostPlan host;
   std::map<BackendName, CheckPlan> checks;
+  // (network, attachment key) → of those endpoints that have port mappings and whose router is known
+  std::map<std::pair<std::string, std::string>, MappingPlan> mappings;
   // "service appnet/web" → what is wrong and what to do. The object's other parts work.
   std::set<std::pair<std::string, std::string>> problems;
 };

@@ -47,11 +47,9 @@ Result<std::vector<Refusal>> NftBalancer::apply(const RouterPlan& plan) {
 
 Result<void> NftBalancer::drop_stale_flows() {
   kernel::Batch batch;
-  for (int family : {AF_INET, AF_INET6}) {
-    FL_CHECK(kernel::dump_flows(socket_, family, [&](const kernel::Flow& flow) {
-      if (is_stale(plan_, flow)) batch.push_back(kernel::delete_flow(flow));
-    }));
-  }
+  FL_CHECK(kernel::dump_flows(socket_, [&](const kernel::Flow& flow) {
+    if (is_stale(plan_, flow)) batch.push_back(kernel::delete_flow(flow));
+  }));
   return socket_.run(std::move(batch));
 }
 
@@ -64,11 +62,10 @@ Result<std::vector<std::string>> NftBalancer::drift() {
 Result<Connections> NftBalancer::connections(const std::set<FrontendKey>& of) {
   Connections counts;
   if (of.empty()) return counts;
-  for (int family : {AF_INET, AF_INET6})
-    FL_CHECK(kernel::dump_flows(socket_, family, [&](const kernel::Flow& flow) {
-      auto id = backend_of(plan_, flow);
-      if (id && flow.alive() && of.count(id->frontend)) counts[*id]++;
-    }));
+  FL_CHECK(kernel::dump_flows(socket_, [&](const kernel::Flow& flow) {
+    auto id = backend_of(plan_, flow);
+    if (id && flow.alive() && of.count(id->frontend)) counts[*id]++;
+  }));
   return counts;
 }
 

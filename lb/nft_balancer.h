@@ -16,6 +16,7 @@ class NftBalancer : public Balancer {
   // Opened in the calling thread's network namespace. netns: a descriptor of it that lives as long as this.
   static Result<std::unique_ptr<Balancer>> open(int netns);
   Result<std::vector<Refusal>> apply(const RouterPlan& plan) override;
+  Result<void> settle() override { return table_.settle(); }
   Result<std::vector<std::string>> drift() override;
   Result<Connections> connections(const std::set<FrontendKey>& of) override;
   Result<void> follow_load() override;

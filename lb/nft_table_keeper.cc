@@ -40,27 +40,40 @@ Result<void> NftTableKeeper::write(const NftTable& wanted) {
 Result<void> NftTableKeeper::apply(NftTable wanted, const std::function<Result<void>()>& written) {
   if (applied_ && *applied_ == wanted) return written();
   removed_ = false;
-  for (int attempt = 0; attempt < kTries; attempt++) {
-    FL_TRY(uint32_t before, session_.generation());
-    if (auto done = write(wanted); !done) {
-      applied_.reset();
-      return fail(done.error());
-    }
-    FL_CHECK(written());
-    FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(wanted)));
+  FL_TRY(uint32_t before, session_.generation());
+  if (auto done = write(wanted); !done) {
+    applied_.reset();
+    return fail(done.error());
+  }
+  // A table that was not read back since the last write is only as good as its oldest write.
+  if (!unread_) unread_ = before;
+  (*unread_)++;
+  applied_ = std::move(wanted);
+  return written();
+}
+
+Result<void> NftTableKeeper::settle() {
+  for (int attempt = 0; unread_ && applied_ && attempt < kTries; attempt++) {
+    FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(*applied_)));
     FL_TRY(generation_, session_.generation());
     digest_ = state.digest;
-    // Otherwise somebody else's transaction came between, and what was read may not be what was written.
-    if (generation_ == before + 1) break;
+    if (generation_ == *unread_) break;
+    // Somebody else's transaction came between, and what was read may not be what was written.
+    NftTable wanted = std::move(*applied_);
     applied_.reset();
+    FL_TRY(uint32_t before, session_.generation());
+    FL_CHECK(write(wanted));
+    applied_ = std::move(wanted);
+    unread_ = before + 1;
   }
-  applied_ = std::move(wanted);
+  unread_.reset();
   return {};
 }
 
 Result<void> NftTableKeeper::remove() {
   if (removed_) return {};
   applied_.reset();
+  unread_.reset();
   FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, {}));
   if (state.exists) FL_CHECK(session_.run(std::string("delete table inet ") + overlay::kLbTable));
   removed_ = true;
@@ -70,6 +83,7 @@ Result<void> NftTableKeeper::remove() {
 Result<bool> NftTableKeeper::drifted() {
   if (removed_) return false;
   if (!applied_) return true;
+  FL_CHECK(settle());
   FL_TRY(uint32_t now, session_.generation());
   if (now == generation_) return false;
   FL_TRY(auto state, kernel::read_nft_table(socket_, overlay::kLbTable, fixed_sets(*applied_)));

@@ -17,9 +17,12 @@ class NftTableKeeper {
  public:
   // Opened in the calling thread's network namespace.
   static Result<NftTableKeeper> open();
-  // written: called when the new rules are in force, before the table is read back.
+  // written: called when the new rules are in force.
   Result<void> apply(
       NftTable wanted, const std::function<Result<void>()>& written = [] { return Result<void>(); });
+  // Reads back what apply() wrote, to know a stranger's change from our own; whoever waits for apply() need not wait
+  // for this. To be called soon after. Nothing happens when nothing was written since.
+  Result<void> settle();
   Result<void> remove();   // the whole table, if it is there
   Result<bool> drifted();  // since the last apply(); never after remove()
 
@@ -32,6 +35,7 @@ class NftTableKeeper {
   kernel::NetlinkSocket socket_;
   std::optional<NftTable> applied_;  // none: contents unknown
   bool removed_ = false;
+  std::optional<uint32_t> unread_;  // not read back yet; the generation the last write should have led to
   uint32_t generation_ = 0;
   uint64_t digest_ = 0;
 };

@@ -50,7 +50,8 @@ class Planner {
  private:
   // A published port somebody asks for: a service's port or a container's mapping.
   struct Wish {
-    std::string owner;  // "service appnet/web"
+    std::string id;     // "service appnet/web", "endpoint appnet/3f9c-eth0"
+    std::string owner;  // for messages: "service appnet/web", "container 3f9c… of network appnet"
     const Service* service = nullptr;
     const ServicePort* port = nullptr;
     const Endpoint* endpoint = nullptr;
@@ -72,6 +73,7 @@ class Planner {
   void plan_published();
   std::vector<Wish> wishes();
   bool take(const Wish& wish);
+  void refuse(const Wish& wish, const std::string& why);
   void grant(const Wish& wish, const HostPortKey& key);
   void add_frontend(RouterPlan& router, Frontend frontend);
   void problem(const std::string& object, std::string text) { plan_.problems.emplace(object, std::move(text)); }
@@ -269,7 +271,7 @@ std::vector<Planner::Wish> Planner::wishes() {
     if (!plan_.routers.count(service->network) || !scheduler_problem(*service).empty()) continue;
     for (const auto& port : service->ports) {
       if (port.published == 0) continue;
-      Wish wish{id_of(*service), service.get(), &port, nullptr, nullptr, {}};
+      Wish wish{id_of(*service), id_of(*service), service.get(), &port, nullptr, nullptr, {}};
       for (int family : kFamilies)
         if (docs_.networks.at(service->network)->subnet(family))
           wish.keys.push_back({family, {}, protocol_number(port.protocol), static_cast<uint16_t>(port.published)});
@@ -277,9 +279,11 @@ std::vector<Planner::Wish> Planner::wishes() {
     }
   }
   for (const auto& [key, endpoint] : docs_.endpoints) {
-    if (!plan_.routers.count(endpoint->network)) continue;
+    if (endpoint->port_mappings.empty() || !plan_.routers.count(endpoint->network)) continue;
+    plan_.mappings[key].attempt = endpoint->attempt;
     for (const auto& mapping : endpoint->port_mappings) {
-      Wish wish{short_container(*endpoint) + " of network " + endpoint->network,
+      Wish wish{id_of(*endpoint),
+                short_container(*endpoint) + " of network " + endpoint->network,
                 nullptr,
                 nullptr,
                 endpoint.get(),
@@ -304,7 +308,7 @@ void Planner::plan_published() {
   auto incumbent = [&](const Wish& wish) {
     for (const auto& key : wish.keys) {
       auto holder = incumbents_.find(key.to_string());
-      if (holder != incumbents_.end() && holder->second == wish.owner) return true;
+      if (holder != incumbents_.end() && holder->second == wish.id) return true;
     }
     return false;
   };
@@ -332,19 +336,31 @@ void Planner::plan_published() {
 
 // All families of a wish or none: half a published port would be a trap.
 bool Planner::take(const Wish& wish) {
+  if (wish.keys.empty() && wish.mapping) {
+    refuse(wish, wish.mapping->protocol + " port " + std::to_string(wish.mapping->host_port) +
+                     (wish.mapping->host_ip.empty() ? "" : " of " + wish.mapping->host_ip) +
+                     ": the container has no usable address of that family");
+    return false;
+  }
   for (const auto& key : wish.keys) {
     std::string holder = ports_.holder(key);
     if (holder.empty()) continue;
-    std::string object = wish.service ? wish.owner : id_of(*wish.endpoint);
-    problem(object, "published " + key.to_string() + " of " + wish.owner + " is already published by " + holder +
-                        ": not published; choose another port for one of them");
+    refuse(wish, "published " + key.to_string() + " of " + wish.owner + " is already published by " + holder +
+                     ": not published; choose another port for one of them");
     return false;
   }
   for (const auto& key : wish.keys) {
     ports_.take(key, wish.owner);
-    claimed_[key.to_string()] = wish.owner;
+    claimed_[key.to_string()] = wish.id;
   }
   return true;
+}
+
+void Planner::refuse(const Wish& wish, const std::string& why) {
+  problem(wish.id, why);
+  if (!wish.endpoint) return;
+  auto& told = plan_.mappings[{wish.endpoint->network, wish.endpoint->key()}].problem;
+  if (told.empty()) told = why;
 }
 
 void Planner::grant(const Wish& wish, const HostPortKey& key) {
@@ -364,6 +380,7 @@ void Planner::grant(const Wish& wish, const HostPortKey& key) {
     frontend.service = short_container(*wish.endpoint);
     frontend.backends = {{addresses_[wish.endpoint].at(key.family), static_cast<uint16_t>(wish.mapping->container_port),
                           wish.endpoint->state == "stopping" ? 0u : 1u, wish.endpoint->key()}};
+    plan_.mappings[{network, wish.endpoint->key()}].frontends.push_back(frontend.key);
   }
   add_frontend(router, std::move(frontend));
   plan_.host.ports[key] = {address, port};
@@ -371,22 +388,6 @@ void Planner::grant(const Wish& wish, const HostPortKey& key) {
 }
 
 }  // namespace
-
-uint16_t health_port(const Service& service) {
-  if (!service.health) return 0;
-  if (service.health->port) return static_cast<uint16_t>(service.health->port);
-  for (const auto& port : service.ports)
-    if (port.protocol == "tcp") return static_cast<uint16_t>(port.target);
-  return 0;
-}
-
-std::string scheduler_problem(const Service& service) {
-  static const std::set<std::string> known = {"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh",
-                                              "sh", "sed", "nq", "fo",  "ovf",  "mh"};
-  if (known.count(service.scheduler)) return "";
-  return "scheduler \"" + service.scheduler +
-         "\" is unknown: expected one of rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh";
-}
 
 Plan make_plan(const Documents& documents, const StandingOf& standing, const Incumbents& incumbents,
                Incumbents* claimed) {

@@ -23,6 +23,7 @@ class RouterControl {
   bool replaced() const;
 
   Result<std::vector<Refusal>> apply(const RouterPlan& plan);
+  Result<void> settle() { return balancer_->settle(); }  // after apply()
   // What somebody else has undone since the last apply(), already repaired when this returns.
   Result<std::vector<std::string>> repair();
   Result<Connections> connections(const std::set<FrontendKey>& of) { return balancer_->connections(of); }

@@ -49,9 +49,10 @@ bool has_v6(const Attachment& a) {
 Route kernel_route(const ContainerRoute& r, uint32_t index) {
   Route route;
   route.destination = r.destination;
-  route.gateway = r.gateway;
+  if (r.gateway) route.gateway = r.gateway;
   route.index = index;
-  route.onlink = true;
+  route.onlink = static_cast<bool>(r.gateway);
+  if (r.scope) route.scope = r.scope;
   route.mtu = r.mtu;
   route.advmss = r.advmss;
   route.metric = r.priority;
@@ -103,32 +104,43 @@ Result<Clash> find_clash(const Attachment& a, NetlinkSocket& router, NetlinkSock
 }
 
 // Undoing is best effort: the error that made it necessary is the one to report.
-void remove_link(NetlinkSocket& router, uint32_t index, const std::string& name) {
+void remove_links(NetlinkSocket& router, uint32_t index, const Attachment& a) {
   Batch batch;
-  batch.push_back(kernel::delete_link(index, name));
+  batch.push_back(kernel::delete_link(index, a.host_ifname));
+  if (a.shaping.out) batch.push_back(kernel::delete_link(a.shaping.ifb));
   (void)router.run(std::move(batch));
 }
+
+// Everything in the router, made with one batch.
+Batch whole_router_side(const Attachment& a, Indexes indexes, int container) {
+  Batch batch = router_side(a, indexes.host);
+  batch.insert(batch.begin(), kernel::add_veth(veth_of(a, indexes, container)));
+  if (!a.shaping.any()) return batch;
+  for (auto& request : shaping_requests(a.shaping, indexes.host, draw_link_index(17)))
+    batch.push_back(std::move(request));
+  return batch;
+}
+
+bool is_clash(int sys) { return sys == EEXIST || sys == EBUSY; }
 
 tl::expected<Indexes, AttachError> make_link(const Attachment& a, NetlinkSocket& router, NetlinkSocket& inside,
                                              int container) {
   Error last;
   for (int attempt = 0; attempt < 8; attempt++) {
     Indexes indexes = draw_indexes(attempt);
-    Batch batch = router_side(a, indexes.host);
-    batch.insert(batch.begin(), kernel::add_veth(veth_of(a, indexes, container)));
     std::vector<std::string> texts;
-    auto results = router.run_each(std::move(batch), &texts);
+    auto results = router.run_each(whole_router_side(a, indexes, container), &texts);
     if (!results) return tl::unexpected(other(results.error()));
     if ((*results)[0] == 0) {
-      for (size_t i = 1; i < results->size(); i++) {
-        if (!(*results)[i]) continue;
-        remove_link(router, indexes.host, a.host_ifname);
-        return tl::unexpected(other(Error{texts[i], (*results)[i]}));
-      }
-      return indexes;
+      auto bad = std::find_if(results->begin(), results->end(), [](int sys) { return sys != 0; });
+      if (bad == results->end()) return indexes;
+      last = Error{texts[static_cast<size_t>(bad - results->begin())], *bad};
+      remove_links(router, indexes.host, a);
+      if (a.shaping.out && is_clash(last.sys)) continue;  // the number of its device
+      return tl::unexpected(other(last));
     }
     last = Error{texts[0], (*results)[0]};
-    if (last.sys != EEXIST && last.sys != EBUSY) break;
+    if (!is_clash(last.sys)) break;
     auto clash = find_clash(a, router, inside);
     if (!clash) return tl::unexpected(other(clash.error()));
     if (*clash == Clash::kContainerName)
@@ -157,6 +169,7 @@ Attachment attachment_of(const Network& network, const Endpoint& endpoint, uint3
   a.routes = container_routes(network, endpoint.addresses, endpoint.ifname);
   a.source = source_routing(network, endpoint.addresses, endpoint.ifname);
   a.subnets = network.subnets;
+  a.shaping = shaping_of(endpoint, a.mtu);
   return a;
 }
 
@@ -295,7 +308,7 @@ tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& 
   if (!made) return tl::unexpected(made.error());
   auto routes = configure(a, *in_container, container, made->container);
   if (!routes) {
-    remove_link(*in_router, made->host, a.host_ifname);
+    remove_links(*in_router, made->host, a);
     return tl::unexpected(other(routes.error()));
   }
   wait_until_running(*in_router, made->host);
@@ -311,10 +324,12 @@ Result<bool> detach(const std::string& name, int router) {
     message.header(header).put_string(IFLA_IFNAME, name);
     Batch batch;
     batch.push_back(std::move(message));
+    batch.push_back(kernel::delete_link(ifb_of(name)));
     std::vector<std::string> texts;
     FL_TRY(auto results, socket.run_each(std::move(batch), &texts));
     found = results[0] == 0;
     if (results[0] && results[0] != ENODEV) return fail(texts[0], results[0]);
+    if (results[1]) return fail(texts[1], results[1]);
     return {};
   }));
   return found;

@@ -14,6 +14,7 @@
 #include "kernel/netlink.h"
 #include "kernel/rtnl.h"
 #include "overlay/container_routes.h"
+#include "overlay/shaping.h"
 #include "state/records.h"
 
 namespace fairlead::overlay {
@@ -28,6 +29,7 @@ struct Attachment {
   std::vector<ContainerRoute> routes;
   SourceRouting source;
   std::vector<Prefix> subnets;  // of the network; see attach()
+  Shaping shaping;              // limits on what it sends and receives
 };
 
 // The attachment an endpoint document describes, for repair.
@@ -52,7 +54,8 @@ struct AttachError {
 // higher metric instead. The routes that were really made are returned, without those of the source routing.
 tl::expected<std::vector<ContainerRoute>, AttachError> attach(const Attachment& attachment, int router, int container);
 
-// Takes the attachment away by its host end (the pair goes together); false when there was none.
+// Takes the attachment away by its host end (the pair goes together), and the device of its limits; false when there
+// was no host end.
 Result<bool> detach(const std::string& host_ifname, int router);
 
 }  // namespace fairlead::overlay

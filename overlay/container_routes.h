@@ -18,8 +18,9 @@ namespace fairlead::overlay {
 
 struct ContainerRoute {
   Prefix destination;
-  Address gateway;
+  Address gateway;                                        // none: on the link itself
   uint32_t mtu = 0, advmss = 0, priority = 0, table = 0;  // table 0: main
+  uint8_t scope = 0;                                      // rtm_scope; IPv6 has none
   friend bool operator==(const ContainerRoute&, const ContainerRoute&) = default;
 };
 

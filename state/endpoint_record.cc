@@ -29,6 +29,23 @@ void read_mapping(ObjectReader& r, std::vector<PortMapping>& mappings) {
   mappings.push_back(m);
 }
 
+void read_amount(ObjectReader& r, const char* key, uint64_t& value, uint64_t min, uint64_t max) {
+  const Json* found = r.find(key);
+  if (!found) return;
+  if (found->is_number_unsigned()) value = found->get<uint64_t>();
+  if (!found->is_number_unsigned() || (value != 0 && (value < min || value > max)))
+    r.problem(key, "expected 0 or a number of bits from " + std::to_string(min) + " to " + std::to_string(max));
+}
+
+void read_bandwidth(ObjectReader& r, Bandwidth& b) {
+  read_amount(r, "ingressRate", b.ingress_rate, kMinRateBits, kMaxRateBits);
+  read_amount(r, "ingressBurst", b.ingress_burst, 8, kMaxBurstBits);
+  read_amount(r, "egressRate", b.egress_rate, kMinRateBits, kMaxRateBits);
+  read_amount(r, "egressBurst", b.egress_burst, 8, kMaxBurstBits);
+  if ((b.ingress_rate == 0) != (b.ingress_burst == 0)) r.problem("ingressBurst", "a rate and a burst go together");
+  if ((b.egress_rate == 0) != (b.egress_burst == 0)) r.problem("egressBurst", "a rate and a burst go together");
+}
+
 }  // namespace
 
 std::optional<Address> Endpoint::address(int family) const {
@@ -79,6 +96,8 @@ Result<Endpoint> decode_endpoint(const Json& json, const std::string& source) {
   read_names(r, "services", e.services, false);
   r.optional("labels", e.labels);
   r.each("portMappings", [&](ObjectReader& item) { read_mapping(item, e.port_mappings); });
+  r.object("bandwidth", [&](ObjectReader& limits) { read_bandwidth(limits, e.bandwidth); });
+  r.optional("attempt", e.attempt, 0, UINT32_MAX);
   r.optional("ipam", e.ipam);
   r.optional("state", e.state);
   codec::one_of(r, "state", e.state, {"starting", "ready", "stopping"});
@@ -110,6 +129,12 @@ std::string encode(const Endpoint& e) {
     if (!m.host_ip.empty()) item["hostIP"] = m.host_ip;
     json["portMappings"].push_back(std::move(item));
   }
+  if (const Bandwidth& b = e.bandwidth; b.any())
+    json["bandwidth"] = Json{{"ingressRate", b.ingress_rate},
+                             {"ingressBurst", b.ingress_burst},
+                             {"egressRate", b.egress_rate},
+                             {"egressBurst", b.egress_burst}};
+  if (e.attempt) json["attempt"] = e.attempt;
   json["ipam"] = e.ipam;
   json["state"] = e.state;
   return codec::text(json);

@@ -45,6 +45,12 @@ struct Paths {
   std::string health(std::string_view network, std::string_view service) const {
     return health() + "/" + std::string(network) + "/" + std::string(service) + ".json";
   }
+  // What became of an endpoint's port mappings, as fairlead-lb sees it. attachment: attachment_key().
+  std::string ports() const { return run + "/ports"; }
+  std::string ports(std::string_view network) const { return ports() + "/" + std::string(network); }
+  std::string port_report(std::string_view network, std::string_view attachment) const {
+    return ports(network) + "/" + std::string(attachment) + ".json";
+  }
   // lock_key() on it with attachment_lock_key(): whoever makes or removes an attachment.
   std::string attachments_lock() const { return run + "/attachments.lock"; }
   std::string leases(std::string_view network) const { return run + "/leases/" + std::string(network); }

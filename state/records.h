@@ -87,6 +87,18 @@ struct PortMapping {
   std::string host_ip;  // empty: every address of the node
 };
 
+// What a container may send and receive (CNI capability bandwidth): bits per second, and bits that may come at once.
+// 0: no limit. A rate has a burst.
+struct Bandwidth {
+  uint64_t ingress_rate = 0, ingress_burst = 0;  // into the container
+  uint64_t egress_rate = 0, egress_burst = 0;    // out of it
+  bool any() const { return ingress_rate || egress_rate; }
+  friend bool operator==(const Bandwidth&, const Bandwidth&) = default;
+};
+// What the kernel's token bucket can hold (tc_tbf: burst and queue in 32 bits of bytes).
+inline constexpr uint64_t kMaxBurstBits = uint64_t{UINT32_MAX} * 8, kMinRateBits = 8,
+                          kMaxRateBits = 1'000'000'000'000'000;
+
 // run/endpoints/NETWORK/CONTAINER-IFNAME.json. Writer: whoever attached the container (CNI plugin, Docker plugin).
 struct Endpoint {
   std::string network;
@@ -104,6 +116,8 @@ struct Endpoint {
   std::vector<std::string> services;  // services of this network it backs
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<PortMapping> port_mappings;
+  Bandwidth bandwidth;
+  uint32_t attempt = 0;         // of the ADD that waits for the report on port_mappings; 0: nobody does
   std::string ipam;             // type of the IPAM plugin that owns the addresses
   std::string state = "ready";  // starting ready stopping
   std::string extra;
@@ -124,6 +138,19 @@ struct ServiceHealth {
 };
 Result<ServiceHealth> decode_health(const Json& json, const std::string& source);
 std::string encode(const ServiceHealth& health);
+
+// run/ports/NETWORK/ATTACHMENT.json. Writer: fairlead-lb. What became of an endpoint's portMappings.
+struct PortReport {
+  std::string network;
+  std::string attachment;  // Endpoint::key()
+  uint32_t attempt = 0;    // Endpoint::attempt this is about: an earlier attachment of that name is another matter
+  bool answers = false;    // the kernel has every mapping
+  std::string problem;     // why not, and what to do; empty while it is only a matter of time
+  std::string extra;
+  friend bool operator==(const PortReport&, const PortReport&) = default;
+};
+Result<PortReport> decode_port_report(const Json& json, const std::string& source);
+std::string encode(const PortReport& report);
 
 // run/routers/NETWORK.json. Writer: fairlead-agent (realise or daemon).
 struct Router {

@@ -85,7 +85,8 @@ TEST(EndpointRecord, RoundTripsAndRefusesHostileValues) {
       Json::parse(R"({"apiVersion":1,"network":"appnet","container":"3f9c","ifname":"eth0","netns":"/run/netns/x",
    "node":"n1","addresses":["10.32.0.5","fd32::5"],"mac":"02:00:00:00:00:05","names":["web-1"],"aliases":["www"],
    "services":["web"],"labels":{"fairlead.weight":"3"},"state":"ready","hostIfname":"c1","mtu":1450,"ipam":"fairlead-ipam",
-   "portMappings":[{"protocol":"tcp","hostPort":8080,"containerPort":80}],"zone":"x"})");
+   "portMappings":[{"protocol":"tcp","hostPort":8080,"containerPort":80}],"zone":"x","attempt":4,
+   "bandwidth":{"ingressRate":1000000,"ingressBurst":4294967295,"egressRate":0,"egressBurst":0}})");
   auto e = decode_endpoint(json, "e.json");
   ASSERT_TRUE(e) << e.error().message;
   EXPECT_EQ(e->weight(), 3u);
@@ -95,8 +96,22 @@ TEST(EndpointRecord, RoundTripsAndRefusesHostileValues) {
         R"({"network":"a","container":"x","ifname":"eth0","names":["a b"]})",
         R"({"network":"a","container":"x","ifname":"eth0","addresses":["10.0.0.1","10.0.0.2"]})",
         R"({"network":"a","container":"x","ifname":"eth0","state":"zombie"})",
+        R"({"network":"a","container":"x","ifname":"eth0","bandwidth":{"ingressRate":1000}})",
+        R"({"network":"a","container":"x","ifname":"eth0","bandwidth":{"egressRate":-1,"egressBurst":8}})",
+        R"({"network":"a","container":"x","ifname":"eth0","bandwidth":{"egressRate":8,"egressBurst":34359738368}})",
         R"({"network":"a","container":"x","ifname":"eth0","hostIfname":"c1; drop"})"})
     EXPECT_NE(error_of(decode_endpoint, bad), "") << bad;
+}
+
+TEST(PortReport, RoundTripsAndNamesWhatIsWrong) {
+  Json json = Json::parse(R"({"apiVersion":1,"network":"appnet","attachment":"3f9c-eth0","attempt":7,"answers":false,
+   "problem":"taken","later":1})");
+  auto report = decode_port_report(json, "p.json");
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->attempt, 7u);
+  EXPECT_EQ(Json::parse(encode(*report)), json);
+  EXPECT_EQ(error_of(decode_port_report, R"({"network":"appnet"})"), "doc.json: /attachment: is missing");
+  EXPECT_NE(error_of(decode_port_report, R"({"network":"a","attachment":"x","answers":"yes"})"), "");
 }
 
 TEST(Paths, LongContainerIdsStayBelowTheFileNameLimitAndApart) {

@@ -121,6 +121,12 @@ Result<std::optional<Router>> load_router(const Paths& paths, const std::string&
   return load<Router>(paths.router(network), decode_router);
 }
 
+Result<std::optional<PortReport>> load_port_report(const Paths& paths, const std::string& network,
+                                                   const std::string& attachment) {
+  FL_CHECK(check_object_name("network name", network));
+  return load<PortReport>(paths.port_report(network, attachment), decode_port_report);
+}
+
 Result<void> save(const Paths& paths, const Service& service) {
   FL_CHECK(make_folders(paths.services(service.network)));
   return replace_file(paths.service(service.network, service.name), encode(service), Durability::kDurable);
@@ -143,6 +149,15 @@ Result<void> save(const Paths& paths, const ServiceHealth& health) {
 Result<void> save(const Paths& paths, const Router& router) {
   FL_CHECK(make_folders(paths.routers()));
   return replace_file(paths.router(router.network), encode(router), Durability::kBoot);
+}
+
+Result<void> save(const Paths& paths, const PortReport& report) {
+  std::string path = paths.port_report(report.network, report.attachment);
+  std::string text = encode(report);
+  auto written = replace_file(path, text, Durability::kBoot);
+  if (written || written.error().sys != ENOENT) return written;
+  FL_CHECK(make_folders(paths.ports(report.network)));
+  return replace_file(path, text, Durability::kBoot);
 }
 
 Result<bool> remove_endpoint(const Paths& paths, const std::string& network, const std::string& container,

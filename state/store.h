@@ -19,11 +19,15 @@ Result<std::optional<Endpoint>> load_endpoint(const Paths& paths, const std::str
 // By the path of its document, for who lists the folder.
 Result<std::optional<Endpoint>> load_endpoint_file(const std::string& path);
 Result<std::optional<Router>> load_router(const Paths& paths, const std::string& network);
+// attachment: as attachment_key() makes it.
+Result<std::optional<PortReport>> load_port_report(const Paths& paths, const std::string& network,
+                                                   const std::string& attachment);
 
 Result<void> save(const Paths& paths, const Service& service);    // durable
 Result<void> save(const Paths& paths, const Endpoint& endpoint);  // this boot
 Result<void> save(const Paths& paths, const ServiceHealth& health);
 Result<void> save(const Paths& paths, const Router& router);
+Result<void> save(const Paths& paths, const PortReport& report);
 Result<bool> remove_endpoint(const Paths& paths, const std::string& network, const std::string& container,
                              const std::string& ifname);
 
