@@ -259,3 +259,28 @@ def test_AGT_18_an_internal_networks_policy_rules_are_put_back(lab):
     router.must("ip route del default table 57")
     eventually(lambda: "default" in router.must("ip route show table 57"), WITHIN, "the table is back")
     equal(agent.metric("fairlead_repairs_total", kind="route"), 2.0, "counted")
+
+
+def test_AGT_19_limits_on_a_containers_traffic_are_put_back_and_strays_go(lab):
+    scene = Scene(lab)
+    limits = {"ingressRate": 80_000_000, "ingressBurst": 8_000_000, "egressRate": 40_000_000, "egressBurst": 8_000_000}
+    limited = scene.node.container("limited")
+    conf = conflist("appnet")
+    conf["plugins"][0]["capabilities"]["bandwidth"] = True
+    limited.attach(conf, capabilities={"bandwidth": limits})
+    router, end = scene.node.router("appnet"), scene.host_end(limited)
+    device = "b" + end[1:]
+
+    def whole():
+        queues = {entry["dev"]: entry["kind"] for entry in json.loads(router.must("tc -j qdisc show")) if entry.get("root")}
+        filters = json.loads(router.must("tc -j filter show dev", end, "ingress"))
+        return queues.get(end) == "tbf" and queues.get(device) == "tbf" and device in json.dumps(filters)
+    true(whole(), "a queue for what goes in, one for what comes out, and a filter that leads there")
+    for command in (f"tc qdisc delete dev {end} root", f"tc qdisc delete dev {device} root", f"ip link delete {device}",
+                    f"tc qdisc delete dev {end} ingress"):
+        scene.damage("limit", command, back=whole)
+    server = limited.serve_tcp(80)
+    equal(scene.a.tcp_request(limited.ip, 80).name, "limited", "its traffic goes on")
+    server.kill()
+    limited.kill()
+    eventually(lambda: device not in router.links(), 5, "the device of a container that is gone goes")

@@ -1,8 +1,10 @@
 """ADD: what it makes, what it refuses, and how it handles prevResult."""
+import errno
 import time
 
 from lab import eventually
 from .judge import Skipped, check
+from .trial import network_places
 
 
 @check("CNI-040", "ADD, link, address, route and result agree", "SPEC §2 ADD, §5 ADD success")
@@ -180,8 +182,8 @@ def route_attributes(t):
     if "routes" not in conf["ipam"] and conf["ipam"].get("type") != "fairlead-ipam":
         raise Skipped("the configuration's IPAM has no routes")
     routes = [{"dst": "0.0.0.0/0"}, {"dst": "203.0.113.0/24", "mtu": 1300, "advmss": 1200, "priority": 77},
-              {"dst": "198.51.100.0/24", "table": 0}]
-    conf["ipam"]["routes"] = routes[:2]
+              {"dst": "198.51.100.0/24", "table": 77, "priority": 5}, {"dst": "192.0.2.128/25", "scope": 253}]
+    conf["ipam"]["routes"] = routes
     pod = t.pod()
     result = pod.attach(conf)
     told = next((r for r in result["routes"] if r["dst"] == "203.0.113.0/24"), None)
@@ -192,3 +194,50 @@ def route_attributes(t):
     metrics = kernel.get("metrics", [{}])[0]
     assert metrics.get("mtu") == 1300 and metrics.get("advmss") == 1200, f"and the attributes: {kernel}"
     assert kernel.get("gateway") == t.target.gateway(), f"gw absent means the family's gateway: {kernel}"
+    other = pod.place.ip_json("route", "show", "table", "77")
+    assert [(r["dst"], r.get("metric")) for r in other] == [("198.51.100.0/24", 5)], f"the table asked for: {other}"
+    link = next((r for r in pod.place.ip_json("route", "show", "table", "main") if r["dst"] == "192.0.2.128/25"), None)
+    assert link and link.get("scope") == "link" and "gateway" not in link, f"scope link has no gateway: {link}"
+    by_destination = {r["dst"]: r for r in result["routes"]}
+    assert by_destination["198.51.100.0/24"].get("table") == 77, f"the result repeats the table: {result['routes']}"
+    told = by_destination["192.0.2.128/25"]
+    assert told.get("scope") == 253 and "gw" not in told, f"and the scope, without a gateway: {told}"
+    pod.check().silent("CHECK with such routes")
+
+
+@check("CNI-075.0", "MTU as configured, on both ends", "SPEC §5 mtu")
+def configured_mtu(t):
+    pod, peer = t.pod(), t.pod()
+    for one in (pod, peer):
+        one.attach(t.conf(mtu=1400))
+    inside = pod.place.links()["eth0"]
+    assert inside["mtu"] == 1400, f"the container's end: {inside['mtu']}"
+    ends = [place.links()[i["name"]] for place in network_places(t) for i in pod.result["interfaces"]
+            if not i.get("sandbox") and i["name"] in place.links() and i["name"] != t.conf().get("bridge")]
+    assert all(end["mtu"] == 1400 for end in ends), f"the other end: {[(end['ifname'], end['mtu']) for end in ends]}"
+    passes_exactly(pod, peer, 1400)
+
+
+@check("CNI-075.1", "MTU by default fits the underlay, and is what passes", "SPEC §5 mtu", tags=("strict",))
+def default_mtu(t):
+    """What an overlay takes off exactly, between nodes and encrypted: suites isolation and mesh."""
+    underlay = 1300
+    t.host.must("ip link set", t.host.underlay, "mtu", str(underlay))
+    t.host.must("ip route add default dev", t.host.underlay)
+    pod, peer = t.pod(), t.pod()
+    pod.attach()
+    peer.attach()
+    mtu = pod.place.links()["eth0"]["mtu"]
+    assert mtu <= underlay, f"{mtu} on an underlay of {underlay}"
+    passes_exactly(pod, peer, mtu)
+
+
+def passes_exactly(pod, peer, mtu):
+    address = peer.ips(4)[0]
+    eventually(lambda: pod.place.ping(address, size=mtu - 28, df=True, timeout=1) is not None, 3, f"{mtu} bytes pass")
+    try:
+        too_large = pod.place.ping(address, size=mtu - 27, df=True, timeout=0.5)
+    except OSError as error:
+        assert error.errno == errno.EMSGSIZE, error
+        too_large = None
+    assert too_large is None, f"{mtu + 1} bytes do not"

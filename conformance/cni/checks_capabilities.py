@@ -1,4 +1,5 @@
 """runtimeConfig, args and CNI_ARGS."""
+from lab import eventually
 from .judge import Skipped, check
 
 
@@ -87,28 +88,6 @@ def capability_ip_ranges(t):
     pod.detach()
 
 
-@check("CNI-068.0", "capability portMappings, refused values", "CONVENTIONS portMappings", needs=("cap:portMappings",))
-def port_mappings_refused(t):
-    before = t.baseline()
-    one = {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}
-    for bad in ([one, dict(one, containerPort=81)], [dict(one, hostPort=65536)], [dict(one, protocol="icmp")],
-                [dict(one, containerPort=0)], [dict(one, hostIP="x")], {"a": 1}):
-        pod = t.pod()
-        pod.add(t.conf(runtimeConfig={"portMappings": bad})).fails(7, why=f"portMappings {bad}")
-        assert not pod.has(), "no link in the container"
-    t.unchanged(before, "what is refused leaves nothing")
-
-
-@check("CNI-068.1", "capability portMappings, both spellings", "Podman and containerd spell differently; Go ignores case",
-       needs=("cap:portMappings",))
-def port_mappings_spelled(t):
-    for ports in ([{"hostPort": 8080, "containerPort": 80, "protocol": "TCP"}, {"hostPort": 0, "containerPort": 9}],
-                  [{"HostPort": 8081, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""}]):
-        pod = t.pod()
-        pod.attach(t.conf(runtimeConfig={"portMappings": ports}))
-        pod.detach()
-
-
 @check("CNI-070", "capability dns", "CONVENTIONS dns {servers, searches, options}", needs=("cap:dns",))
 def capability_dns(t):
     for keys in (("servers", "searches", "options"), ("Servers", "Searches", "Options")):
@@ -118,16 +97,47 @@ def capability_dns(t):
         assert (dns.get("nameservers"), dns.get("search"), dns.get("options")) == values, f"replaces the configuration's: {dns}"
 
 
-@check("CNI-071", "capability aliases", "CONVENTIONS (list); Podman's dnsname (object)", needs=("cap:aliases",))
+@check("CNI-071.0", "capability aliases, both shapes and refused values", "CONVENTIONS (list); Podman's dnsname (object)", needs=("cap:aliases",))
 def capability_aliases(t):
     before = t.baseline()
-    for aliases in (["db", "db-1"], {"confnet": ["db"], "other": ["x"]}):
+    for aliases in (["db", "db-1"], {"confnet": ["db"], "other": ["x"]}, {"other": ["x"]}, []):
         pod = t.pod()
-        pod.attach(t.conf(runtimeConfig={"aliases": aliases}))
+        pod.add(t.conf(runtimeConfig={"aliases": aliases})).ok(f"aliases {aliases}")
         pod.detach()
     for bad in (["a b"], ["x" * 64], ["-", ""], {"confnet": "text"}, "text"):
         t.pod().add(t.conf(runtimeConfig={"aliases": bad})).fails(7, why=f"aliases {bad!r}")
     t.unchanged(before, "what is refused leaves nothing")
+
+
+def resolved(pod, name):
+    """Addresses of a name as the container's resolver would ask for it: with each search domain, then as it is."""
+    dns = pod.result["dns"]
+    for full in [f"{name}.{domain}" for domain in dns.get("search", [])] + [name]:
+        answer = pod.place.dns(full, server=dns["nameservers"][0])
+        if answer.addresses:
+            return sorted(answer.addresses)
+    return []
+
+
+@check("CNI-071.1", "an alias resolves in its network, only there, and only while its container is there", "CONVENTIONS aliases; dnsname",
+       needs=("cap:aliases",), beside=True)
+def aliases_resolve(t):
+    asker, stranger = t.pod(), t.pod()
+    asker.attach()
+    stranger.attach(t.target.other_subnets(t.target.conf(network="othernet"), 78))
+    for aliases in (["db", "db-1"], {"confnet": ["db", "db-1"], "othernet": ["no"]}):
+        pods = [t.pod(), t.pod()]
+        for pod in pods:
+            pod.attach(t.conf(runtimeConfig={"aliases": aliases}))
+        both = sorted(pod.ips(4)[0] for pod in pods)
+        for name in ("db", "db-1"):
+            eventually(lambda name=name, both=both: resolved(asker, name) == both, 3, f"{name} of {aliases} is both containers' addresses")
+            assert not resolved(stranger, name), f"{name} is nothing in another network"
+        assert not resolved(asker, "no"), "nor is another network's alias here"
+        pods[0].detach()
+        eventually(lambda both=both, pods=pods: resolved(asker, "db") == [pods[1].ips(4)[0]], 3, "the alias goes with its container")
+        pods[1].detach()
+        eventually(lambda: not resolved(asker, "db"), 3, "and with the last one altogether")
 
 
 @check("CNI-072", "capabilities that cannot be honoured", "CONVENTIONS: should return an error if it cannot act", tags=("should",))

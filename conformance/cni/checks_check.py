@@ -1,5 +1,8 @@
 """CHECK: says yes to what ADD left, and no to every part of it that is gone."""
-from .judge import check
+import signal
+
+from .judge import Skipped, check
+from .trial import network_places
 
 
 def attached(t):
@@ -70,7 +73,7 @@ def link_down(t):
 def host_end_down(t):
     pod = attached(t)
     ends = [i["name"] for i in pod.result["interfaces"] if not i.get("sandbox")]
-    for place in [t.host] + [_named(t, name) for name in t.host.netns_list() if name not in t.host.containers]:
+    for place in network_places(t):
         links = place.links()
         peers = [name for name in links if links[name].get("linkinfo", {}).get("info_kind") == "veth"
                  and (name in ends or name.startswith(("veth", "c"))) and "NO-CARRIER" not in links[name]["flags"]]
@@ -78,12 +81,6 @@ def host_end_down(t):
             place.must("ip link set", name, "down")
     assert "LOWER_UP" not in pod.place.links()["eth0"]["flags"], "the container's end has lost its carrier"
     pod.check().fails()
-
-
-def _named(t, name):
-    import os
-    from lab.place import Place
-    return Place(t.lab, name, os.open(t.host.path(f"/run/netns/{name}"), os.O_RDONLY | os.O_CLOEXEC), t.host)
 
 
 @check("CNI-109", "CHECK, reservation gone", "SPEC §2 CHECK: IP reservations")
@@ -112,6 +109,83 @@ def after_del(t):
     pod = attached(t)
     pod.detach()
     pod.check().fails()
+
+
+def plugin_places(t):
+    """Namespaces the plugin made for its network; a plugin that needs none has no such parts."""
+    places = [place for place in network_places(t) if place is not t.host]
+    if not places:
+        raise Skipped("the plugin has no namespace of its own")
+    return places
+
+
+def firewalls(t, before):
+    """[(place, family, table)] of the firewall tables that were not there before."""
+    return [(place, *table) for place in network_places(t) for table in tables_of(place) if (place.name, *table) not in before]
+
+
+def tables_of(place):
+    return [(entry["table"]["family"], entry["table"]["name"]) for entry in place.nft_list() if "table" in entry]
+
+
+@check("CNI-113.0", "CHECK, firewall gone or emptied", "SPEC §2 CHECK, resources that are not in the result", tags=("strict",))
+def firewall_gone(t):
+    before = {(t.host.name, *table) for table in tables_of(t.host)}
+    attached(t)
+    inside = [one for one in firewalls(t, before) if one[0] is not t.host]
+    if not inside:
+        raise Skipped("the plugin makes no firewall of its own for a network")
+    for place, family, name in inside:
+        rules = place.must("nft -s list table", family, name)
+        for spoil in ("flush", "delete"):
+            pod = attached(t)
+            place.must("nft", spoil, "table", family, name)
+            pod.check().fails(names=(name,), why=f"CHECK after nft {spoil} table {name}")
+            place.must("nft -f -", input=(f"delete table {family} {name}\n" if spoil == "flush" else "") + rules)
+            pod.check().silent("CHECK when it is back")
+
+
+@check("CNI-113.1", "CHECK, gateway address gone", "SPEC §2 CHECK: generally unreachable", tags=("strict",))
+def gateway_address_gone(t):
+    for version in {4 if net.version == 4 else 6 for net in t.target.subnets}:
+        pod = attached(t)
+        gateway = t.target.gateway(version)
+        holders = [(place, entry["ifname"], address["prefixlen"]) for place in network_places(t) for entry in place.ip_json("address", "show")
+                   for address in entry["addr_info"] if address.get("local") == gateway]
+        if not holders:
+            raise Skipped("the gateway is another machine's")
+        for place, ifname, length in holders:
+            place.must("ip address delete", f"{gateway}/{length}", "dev", ifname)
+        pod.check().fails(names=(gateway,), why=f"CHECK without {gateway}")
+        for place, ifname, length in holders:
+            place.must("ip address add", f"{gateway}/{length}", "dev", ifname, *(["nodad"] if version == 6 else []))
+        pod.check().silent("CHECK when it is back")
+
+
+@check("CNI-113.2", "CHECK, the network's uplink gone", "SPEC §2 CHECK: generally unreachable", tags=("strict",))
+def uplink_gone(t):
+    pod = attached(t)
+    peers = {i["name"] for i in pod.result["interfaces"] if not i.get("sandbox")}
+    for place in plugin_places(t):
+        uplinks = [name for name, link in place.links().items()
+                   if link.get("linkinfo", {}).get("info_kind") == "veth" and name not in peers and not name.startswith("c")]
+        assert uplinks, f"the network has a link to the host: {sorted(place.links())}"
+        for name in uplinks:
+            place.must("ip link delete", name)
+            pod.check().fails(names=(name,), why=f"CHECK without {name}")
+
+
+@check("CNI-113.3", "CHECK does not depend on daemons", "CRI-O fails a pod whose CHECK fails; the data plane needs no daemon", beside=True)
+def daemons_gone(t):
+    if not t.daemons:
+        raise Skipped("nothing runs beside this plugin")
+    pod = attached(t)
+    for daemon in t.daemons:
+        daemon.signal(signal.SIGSTOP)
+    pod.check().silent("CHECK while they are stopped")
+    for daemon in t.daemons:
+        daemon.kill9()
+    pod.check().silent("CHECK when they are gone")
 
 
 @check("CNI-114", "CHECK forwards to IPAM and passes its error", "SPEC §2, §4", tags=("delegates",))

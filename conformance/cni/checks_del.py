@@ -1,8 +1,9 @@
 """DEL: complete, idempotent, and possible when next to nothing is known any more."""
 import os
+import signal
 
 from lab import eventually
-from .judge import check
+from .judge import Skipped, check
 
 
 def attached(t, conf=None):
@@ -123,6 +124,28 @@ def changed_meanwhile(t):
         eventually(lambda pod=pod: not pod.has(), 2, f"{what}: the link goes")
         assert address not in t.leases(), f"{what}: the lease is released"
         t.host.write("/var/lib/fairlead/networks/confnet.json", text)
+
+
+@check("CNI-090", "DEL while daemons are stopped or gone, and what they write cannot be written", "SPEC §2: best effort", beside=True)
+def control_plane_gone(t):
+    if not t.daemons:
+        raise Skipped("nothing runs beside this plugin")
+    runtime = {"portMappings": [{"hostPort": 8000, "containerPort": 80}]} if "portMappings" in t.target.capabilities else {}
+    pods = [t.pod() for _ in range(2)]
+    for number, pod in enumerate(pods):
+        pod.add(t.conf(runtimeConfig={key: [dict(value[0], hostPort=8000 + number)] for key, value in runtime.items()})).ok()
+    for pod, what, stop in ((pods[0], "stopped", lambda d: d.signal(signal.SIGSTOP)), (pods[1], "killed", lambda d: d.kill9())):
+        for daemon in t.daemons:
+            stop(daemon)
+        t.host.must("mount -o remount,ro /var/lib/fairlead")
+        answer = pod.delete()
+        t.host.must("mount -o remount,rw /var/lib/fairlead")
+        answer.silent(f"DEL with the daemons {what}")
+        assert answer.seconds < 5 * t.lab.slow, f"{what}: {answer.seconds:.1f} s"
+        eventually(lambda pod=pod: not pod.has(), 2, f"{what}: the link goes")
+        assert not set(pod.ips()) & set(t.leases()), f"{what}: its addresses are free"
+        left = [path for path in t.files() if pod.id in path]
+        assert not left, f"{what}: {left}"
 
 
 @check("CNI-091", "DEL forwards to IPAM even without a namespace", "SPEC §2, §4", tags=("delegates",))

@@ -155,3 +155,17 @@ def other_ipams(t):
         pod.check().silent(f"CHECK with {conf['type']}")
         eventually(lambda pod=pod: pod.place.ping(peer.ips(4)[0], timeout=1) is not None, 2, f"{conf['type']} {number}: reaches its peer")
         pod.detach()
+
+
+@check("CNI-147.1", "IPAM dhcp works, or is refused by name", "any IPAM; SPEC code 2", tags=("delegates",))
+def dhcp(t):
+    """Without a DHCP daemon nobody can use it; a plugin whose containers have no broadcast domain has to say so at once."""
+    before = t.baseline()
+    pod = t.pod()
+    answer = pod.add(t.conf(ipam={"type": "dhcp"}))
+    answer.fails(why="ADD with ipam.type dhcp and no daemon")
+    if answer.code == 2:
+        answer.fails(2, names=("ipam.type", "dhcp"))
+        pod.delete().silent("DEL after it")
+    assert not pod.has(), "no link is left"
+    t.unchanged(before, "nothing is left")

@@ -144,6 +144,7 @@ def environment(t):
     empty = dict.fromkeys(("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"))
     gc(t, conf, [entry(pod)], **empty).silent("without the other variables")
     gc(t, conf, [entry(pod)]).silent("with them empty")
+    assert pod.has() and answers(pod), "the listed attachment works on"
 
 
 @check("CNI-126", "GC below 1.1.0", "skel code 1", tags=("v1.1",))

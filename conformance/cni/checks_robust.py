@@ -273,3 +273,33 @@ def stopped_holder(t):
         else:
             other.delete().silent()
         pod.delete(t.conf()).silent()
+
+
+@check("CNI-164", "host interface names never collide, and are the same at the next ADD", "IFNAMSIZ", tags=("strict",), seconds=180)
+def host_names(t):
+    """Ids that begin or end alike, parts that run into one another, two interfaces, two networks. (10,000: a unit test.)"""
+    prefix = "a" * 63
+    ids = [prefix + "a", prefix + "b", prefix * 2 + "a", prefix * 2 + "b", "b", "bc", "b-eth0", "eth0", "1", "11", "A", "a"]
+    other = t.target.other_subnets(t.target.conf(network="othernet"), 78)
+    cases = [(identity, "eth0", t.conf()) for identity in ids] + [(identity, "eth1", t.conf()) for identity in ids[:4]]
+    cases += [(identity, "eth0", other) for identity in ids[:4]]
+    first = _host_names(t, cases)
+    every = [name for mine in first for name in mine]
+    if not every:
+        raise Skipped("the plugin makes no interface on the host for a container")
+    assert len(set(every)) == len(every), f"every name once: {sorted(every)}"
+    assert all(len(name.encode()) <= 15 for name in every), f"no name is longer than 15 bytes: {every}"
+    assert _host_names(t, cases[:6]) == first[:6], f"the same names at the next ADD: {first[:6]}"
+
+
+def _host_names(t, cases):
+    """Attaches all, then removes all → [the names on the host of each]"""
+    found, variables = [], []
+    for identity, ifname, conf in cases:
+        pod = t.pod(identity=identity)
+        result = pod.add(conf, ifname=ifname).ok(f"{identity[-8:]} {ifname} on {conf['name']}")
+        found.append([i["name"] for i in result["interfaces"] if not i.get("sandbox") and i["name"] != conf.get("bridge")])
+        variables.append({"CNI_CONTAINERID": identity, "CNI_NETNS": pod.netns, "CNI_IFNAME": ifname})
+    for (_, _, conf), one in zip(cases, variables):
+        t.call("DEL", conf, one).silent()
+    return found

@@ -111,6 +111,9 @@ def main(arguments):
     parser.add_argument("--plugin", required=True, metavar="PATH", help="the main plugin")
     parser.add_argument("--ipam", metavar="PATH", help="its IPAM plugin (default: ipam.type beside the plugin)")
     parser.add_argument("--conf", metavar="FILE", help="a configuration of one plugin that works (default: confs/PLUGIN.json)")
+    parser.add_argument("--chain", metavar="FILE", help="a list of configurations of plugins to be called after it (default: confs/PLUGIN.chain.json)")
+    parser.add_argument("--beside", action="append", metavar="'PROGRAM ARGS'",
+                        help="a daemon the plugin needs for some capabilities (default: the lines of confs/PLUGIN.beside)")
     parser.add_argument("--expect", metavar="FILE", help="succeed when the verdicts are those recorded in FILE")
     parser.add_argument("--record", metavar="FILE", help="write the verdicts there (of the checks that were run)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
@@ -122,7 +125,7 @@ def main(arguments):
         with open(conf) as file:
             document = json.load(file)
         ipam = options.ipam or f"{os.path.dirname(os.path.abspath(options.plugin))}/{document['ipam']['type']}"
-        target = Target.from_files(options.plugin, ipam, conf)
+        target = Target.from_files(options.plugin, ipam, conf, options.chain, options.beside)
     except (OSError, ValueError, KeyError) as error:
         print(f"conformance/cni/run: {conf}: {error}", file=sys.stderr)
         return 2

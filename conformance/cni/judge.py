@@ -9,14 +9,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 Verdict = collections.namedtuple("Verdict", "word reason details")
 
 
+# What a check runs into when a plugin's answer lacks a key, or nobody answers where somebody should.
+UNUSABLE = (LookupError, TypeError, StopIteration, OSError)
+
+
 class Skipped(Exception):
     """The target cannot be asked this (it lacks a version, a capability); the text says why."""
 
 
 class Check:
-    def __init__(self, function, identity, title, source, needs, tags, seconds):
+    def __init__(self, function, identity, title, source, needs, tags, seconds, beside):
         self.function, self.id, self.title, self.source = function, identity, title, source
-        self.needs, self.tags, self.limit = needs, tags, seconds
+        self.needs, self.tags, self.limit, self.beside = needs, tags, seconds, beside
 
     @property
     def test_name(self):
@@ -37,10 +41,11 @@ class Check:
 CHECKS = []
 
 
-def check(identity, title, source, needs=(), tags=(), seconds=60):
-    """needs: "dual" (both families), "cap:NAME" (a declared capability). tags: strict, should, v1.1, ipam, delegates."""
+def check(identity, title, source, needs=(), tags=(), seconds=60, beside=False):
+    """needs: "dual" (both families), "cap:NAME" (a declared capability). tags: strict, should, v1.1, ipam, delegates.
+    beside: the target's daemons run (when it has any)."""
     def register(function):
-        CHECKS.append(Check(function, identity, title, source, tuple(needs), tuple(tags), seconds))
+        CHECKS.append(Check(function, identity, title, source, tuple(needs), tuple(tags), seconds, beside))
         return function
     return register
 
@@ -50,11 +55,15 @@ def judge(one, trial):
     if reason:
         return Verdict("skipped", reason, "")
     try:
+        if one.beside:
+            trial.start_beside()
         one.function(trial)
     except Skipped as skipped:
         return Verdict("skipped", str(skipped), "")
     except AssertionError as failure:
         return Verdict("fail", str(failure), traceback.format_exc())
+    except UNUSABLE as failure:
+        return Verdict("fail", f"what the plugin left or said is of no use: {failure!r}", traceback.format_exc())
     return Verdict("pass", "", "")
 
 

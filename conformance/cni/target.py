@@ -3,24 +3,58 @@ import copy
 import ipaddress
 import json
 import os
+import shlex
 
 
 class Target:
-    """name: in reports and of the verdicts' file. conf: as given to --conf, one plugin's configuration."""
+    """name: in reports and of the verdicts' file. conf: as given to --conf, one plugin's configuration. chain: configurations
+    of plugins to be called after it, as in a conflist, for the capabilities they declare. beside: command lines of daemons
+    the plugin needs for some of its capabilities."""
 
-    def __init__(self, name, plugin, ipam, conf):
+    def __init__(self, name, plugin, ipam, conf, chain=(), beside=()):
         self.name, self.plugin, self.ipam = name, plugin, ipam
-        self._conf = conf
-        self.capabilities = {key for key, value in conf.get("capabilities", {}).items() if value}
+        self._conf, self.chain = conf, list(chain)
+        self.beside = [shlex.split(line) for line in beside]
+        self.capabilities = set().union(*(capabilities_of(one) for one in (conf, *self.chain)))
         self.subnets = [ipaddress.ip_network(text) for text in _subnets(conf)]
         if not self.subnets:
             raise ValueError("the configuration names no subnet (subnets, ipam.subnet or ipam.ranges)")
 
     @classmethod
-    def from_files(cls, plugin, ipam, conf, name=None):
+    def from_files(cls, plugin, ipam, conf, chain=None, beside=None):
+        """chain: a file with a list of configurations. Without chain and beside what stands next to conf (NAME.chain.json,
+        NAME.beside) is taken."""
         with open(conf) as file:
             document = json.load(file)
-        return cls(name or os.path.basename(plugin), os.path.abspath(plugin), os.path.abspath(ipam), document)
+        stem = conf.removesuffix(".json")
+        if chain is None and os.path.exists(f"{stem}.chain.json"):
+            chain = f"{stem}.chain.json"
+        if beside is None and os.path.exists(f"{stem}.beside"):
+            with open(f"{stem}.beside") as file:
+                beside = [line for line in file.read().splitlines() if line and not line.startswith("#")]
+        followers = []
+        if chain:
+            with open(chain) as file:
+                followers = json.load(file)
+        return cls(os.path.basename(plugin), os.path.abspath(plugin), os.path.abspath(ipam), document, followers, beside or ())
+
+    def program(self, name):
+        """Full path of a program that belongs to the plugin: as given, else beside it, else where daemons are."""
+        if "/" in name:
+            return name
+        return next((path for path in (f"{folder}/{name}" for folder in (os.path.dirname(self.plugin), "/usr/sbin", "/usr/local/sbin"))
+                     if os.access(path, os.X_OK)), name)
+
+    def followers(self, conf):
+        """[(program, its configuration)] of the chain's plugins that are asked for one of their capabilities."""
+        found, runtime = [], conf.get("runtimeConfig", {})
+        for one in self.chain:
+            asked = {key: value for key, value in runtime.items() if key in capabilities_of(one)}
+            if asked:
+                program = next((path for path in (f"{folder}/{one['type']}" for folder in self.path.split(":")) if os.access(path, os.X_OK)),
+                               one["type"])
+                found.append((program, {**one, "cniVersion": conf.get("cniVersion", "0.1.0"), "name": conf["name"], "runtimeConfig": asked}))
+        return found
 
     @property
     def path(self):
@@ -81,6 +115,10 @@ class Target:
         if "routes" in ipam:
             ipam["routes"] = [route for route in ipam["routes"] if ":" not in route["dst"]]
         return conf
+
+
+def capabilities_of(conf):
+    return {key for key, value in conf.get("capabilities", {}).items() if value}
 
 
 def _subnets(conf):

@@ -20,7 +20,7 @@ def plugin_folder():
 def target(name):
     folder = plugin_folder() if name == "fairlead" else DEBIAN
     ipam = "fairlead-ipam" if name == "fairlead" else "host-local"
-    return Target.from_files(f"{folder}/{name}", f"{folder}/{ipam}", f"{HERE}/confs/{name}.json")
+    return Target.from_files(f"{folder}/{name}", f"{folder}/{ipam}", f"{HERE}/confs/{name}.json")  # with what stands beside it
 
 
 TARGETS = {name: target(name) for name in ("fairlead", *REFERENCES)}

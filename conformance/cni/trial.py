@@ -7,6 +7,8 @@ import shutil
 import time
 
 from lab import eventually
+from lab.daemon import Daemon
+from lab.place import Place
 from .judge import HERE, Skipped
 
 STUB = "/run/stub"
@@ -14,6 +16,13 @@ STUB = "/run/stub"
 STATE_FOLDERS = ("/var/lib/cni", "/run/cni", "/run/fairlead", "/var/lib/fairlead")
 NO_STATE = re.compile(r"(lock|.*\.lock|last_reserved_ip\..*|\.cursor|.*\.sock)$")
 NEWEST = "1.1.0"
+
+
+def network_places(t):
+    """The host, and every namespace on it that is not a container's: where a plugin may have put something."""
+    pods = {os.path.basename(c.netns) for c in t.host.containers.values()}
+    return [t.host] + [Place(t.lab, name, os.open(t.host.path(f"/run/netns/{name}"), os.O_RDONLY | os.O_CLOEXEC), t.host)
+                       for name in t.host.netns_list() if name not in pods]
 
 
 class Answer:
@@ -72,11 +81,28 @@ class Pod:
         variables = {"CNI_CONTAINERID": self.id, "CNI_NETNS": self.netns, "CNI_IFNAME": ifname, **(env or {})}
         return self.trial.call(command, conf, variables, **options)
 
+    def follow(self, command, conf, answer, order, env):
+        """The plugins of the chain after the plugin itself (DEL: before). → the answer that counts"""
+        variables = {"CNI_CONTAINERID": self.id, "CNI_NETNS": self.netns, "CNI_IFNAME": "eth0", **env}
+        for program, one in order(self.trial.target.followers(conf)):
+            prev = answer.json if answer and isinstance(answer.json, dict) else self.result
+            next_answer = self.trial.call(command, {**one, "prevResult": prev} if prev else one, variables, plugin=program)
+            if next_answer.rc != 0:
+                return next_answer
+            answer = next_answer if command == "ADD" else answer
+        return answer
+
     def add(self, conf=None, **options):
+        """With the chain: when one of its plugins fails, all are told to DEL, as a runtime does."""
         self.conf = conf or self.trial.conf()
         answer = self.call("ADD", self.conf, **options)
         if answer.rc == 0 and isinstance(answer.json, dict):
             self.result = answer.json
+            answer = self.follow("ADD", self.conf, answer, list, options.get("env") or {})
+            if answer.rc == 0:
+                self.result = answer.json
+            elif self.trial.target.followers(self.conf):
+                self.delete(prev=True)
         return answer
 
     def attach(self, conf=None, **options):
@@ -86,7 +112,9 @@ class Pod:
         return result
 
     def delete(self, conf=None, prev=False, **options):
-        return self.call("DEL", conf, prev=self.result if prev else None, **options)
+        failed = self.follow("DEL", conf or self.conf or {}, None, reversed, options.get("env") or {})
+        answer = self.call("DEL", conf, prev=self.result if prev else None, **options)
+        return failed or answer
 
     def detach(self, **options):
         self.delete(**options).silent("DEL")
@@ -95,7 +123,8 @@ class Pod:
         conf = conf or self.conf
         if conf.get("cniVersion", "0.1.0") < "0.4.0":
             conf = dict(conf, cniVersion="0.4.0")
-        return self.call("CHECK", conf, prev=options.pop("prev", self.result), **options)
+        answer = self.call("CHECK", conf, prev=options.pop("prev", self.result), **options)
+        return answer if answer.rc != 0 else self.follow("CHECK", conf, None, list, options.get("env") or {}) or answer
 
     # -- what the kernel says ------------------------------------------------------------------------------
     def has(self, ifname="eth0"):
@@ -116,8 +145,21 @@ class Pod:
 class Trial:
     def __init__(self, lab, target):
         self.lab, self.target = lab, target
-        self.host = lab.host("n1", lab.segment("wire"))
+        self.wire = lab.segment("wire")
+        self.host = lab.host("n1", self.wire)
         self._pods = 0
+        self.daemons = []
+
+    def start_beside(self):
+        """The daemons the target needs for some capabilities. Ready means READY=1 (sd_notify), or still there after 5 s."""
+        for program, *arguments in self.target.beside:
+            daemon = Daemon(self.host, self.target.program(program), arguments)
+            self.daemons.append(daemon)
+            try:
+                daemon.start()
+            except AssertionError:
+                if not daemon.alive():
+                    raise
 
     # -- calls -----------------------------------------------------------------------------------------------
     def conf(self, version=None, **changes):
