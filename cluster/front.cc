@@ -14,7 +14,7 @@ namespace fairlead::cluster {
 namespace {
 
 constexpr int kKeepMs = 500, kHandshakeMs = 5000, kRetryMs = 200;
-constexpr int64_t kTendMs = 2000, kCompareMs = 300000;
+constexpr int64_t kTendMs = 2000, kSweepMs = 30000, kCompareMs = 300000;
 
 }  // namespace
 
@@ -90,6 +90,8 @@ void Front::tend_cluster() {
     for (const auto& member : *members)
       if (member.learner && !member.name.empty() && etcd_.promote(member.id))
         log_info("manager " + member.name + " has its vote");
+  if (now_ms() < sweep_at_) return;  // it looks at every document
+  sweep_at_ = now_ms() + kSweepMs;
   if (auto swept = registry_.sweep(); !swept) log_debug(swept.error().message);
 }
 

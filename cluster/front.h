@@ -64,6 +64,7 @@ class Front {
   std::map<std::string, size_t> handshakes_;  // by the peer's address
   size_t handshakes_count_ = 0;
   std::list<Connection> connections_;  // the listener's own
+  int64_t sweep_at_ = 0;               // the keeper's
   std::thread keeper_, feeder_, listener_;
 };
 
