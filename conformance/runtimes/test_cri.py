@@ -21,7 +21,7 @@ def test_RT_10_cri_pod_has_address_names_and_port(lab):
     w.node.ctl_ok("service create web --network appnet --port 80:8080")
     containerd = Containerd(w, "appnet", cri=True)
     cri = containerd.cri
-    notes = {"fairlead.service": "web", "fairlead.alias": "www", "example.com/other": "{}"}
+    notes = {"fairlead.service": "web", "fairlead.alias": "www", "example.com/other": "{}", "kubernetes.io/egress-bandwidth": "100M"}
     config = cri.sandbox_config("web-0", ports=[(8000, 8080)], dns=[w.gateway()], searches=["appnet.fairlead.internal"], annotations=notes)
     pod = cri.run_pod(config)
     endpoint = w.endpoint("web-0")
@@ -29,6 +29,7 @@ def test_RT_10_cri_pod_has_address_names_and_port(lab):
     equal(cri.pod_addresses(pod), endpoint["addresses"], "the caller is told both addresses")
     equal(endpoint["services"], ["web"], "the annotation fairlead.service makes it a task")
     lacks(str(endpoint), "example.com", "other annotations are not kept")
+    equal(endpoint["bandwidth"]["egressRate"], 100_000_000, "the limit kubelet's annotation asks for, which containerd makes a capability of")
     for name in ("web-0", "web-0.shop", "www", pod[:12], "tasks.web"):
         w.resolves(name, address)
     container = cri.run_container(pod, config, "httpd", *WEB, env={"DEMO_NAME": "web-0"})
@@ -105,3 +106,18 @@ def test_RT_13_cri_attaches_several_networks_in_any_order(lab):
               "eth0's network has the default route, whoever was attached first")
         for network in ("appnet", "backnet"):
             w.resolves(f"pod-{number}", w.endpoint(f"pod-{number}", network)["addresses"][0], network)
+
+
+@needs("program:containerd", "program:runc")
+def test_RT_14_cri_port_that_is_taken_fails_the_pod(lab):
+    w = World(lab, lb=True)
+    cri = Containerd(w, "appnet", cri=True).cri
+    first = cri.run_pod(cri.sandbox_config("first", ports=[(8000, 80)]))
+    contains(refusal(cri, "second", ports=[(8000, 80)]), "8000", "the caller reads which port is taken")
+    equal(w.endpoint("second"), None, "the one that was refused is not there")
+    true(w.endpoint("first"), "the one that has it keeps it")
+    cri.stop_pod(first)
+    w.nothing_left()
+    second = cri.run_pod(cri.sandbox_config("second", ports=[(8000, 80)]))
+    true(w.endpoint("second"), "it is free again")
+    cri.stop_pod(second)
