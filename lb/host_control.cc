@@ -59,6 +59,7 @@ Result<std::vector<std::string>> HostControl::repair() {
   FL_TRY(bool drifted, table_.drifted());
   if (drifted) {
     FL_CHECK(table_.apply(nft_host_table(plan_)));
+    FL_CHECK(table_.settle());
     repaired.push_back(std::string("host table inet ") + overlay::kLbTable);
   }
   FL_TRY(bool missing, sync_loopback());

@@ -49,7 +49,10 @@ Result<std::vector<Refusal>> RouterControl::apply(const RouterPlan& plan) {
 
 Result<std::vector<std::string>> RouterControl::repair() {
   FL_TRY(auto repaired, balancer_->drift());
-  if (!repaired.empty()) FL_CHECK(balancer_->apply(plan_));
+  if (!repaired.empty()) {
+    FL_CHECK(balancer_->apply(plan_));
+    FL_CHECK(balancer_->settle());  // at once: what somebody changes after this is a repair of its own
+  }
   FL_TRY(bool vip_missing, sync_vips());
   if (vip_missing) repaired.push_back("VIP address");
   return repaired;
