@@ -177,7 +177,7 @@ CniResult<void> announce(const Paths& paths, const Endpoint& endpoint) {
     FL_CHECK(save(paths, endpoint));
     return {};
   }
-  FL_TRY(PortWait ports, PortWait::prepare(paths, endpoint));
+  const PortWait ports(paths, endpoint);
   FL_CHECK(save(paths, endpoint));
   auto answer = ports.wait();
   if (!answer) (void)remove_endpoint(paths, endpoint.network, endpoint.container, endpoint.ifname);

@@ -1,7 +1,5 @@
 #include "cni-plugin/ports.h"
 
-#include <poll.h>
-#include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,8 +7,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
-#include "base/file.h"
+#include "base/fd.h"
 #include "state/store.h"
 
 namespace fairlead::plugin {
@@ -24,10 +23,9 @@ using Clock = std::chrono::steady_clock;
 // matters.
 constexpr int kPatienceMs = 50;
 
-int left_ms(Clock::time_point deadline) {
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return left < 0 ? 0 : static_cast<int>(left);
-}
+// Looking costs some microseconds, an inotify descriptor 18 ms when it is closed: the kernel waits for all processors
+// (fsnotify_destroy_group, fs/notify/group.c), also when it does so for a process that ends.
+constexpr std::chrono::microseconds kQuickLook{300}, kSlowLook{5000};
 
 // Whether somebody listens on fairlead-lb's socket. Its lock is not tried: having it even for a moment could turn away
 // a fairlead-lb that is just starting.
@@ -44,33 +42,14 @@ bool lb_runs(const Paths& paths) {
 
 }  // namespace
 
-PortWait::PortWait(const Paths& paths, const Endpoint& endpoint, Fd events)
-    : paths_(paths),
-      network_(endpoint.network),
-      attachment_(endpoint.key()),
-      attempt_(endpoint.attempt),
-      events_(std::move(events)) {}
+PortWait::PortWait(const Paths& paths, const Endpoint& endpoint)
+    : paths_(paths), network_(endpoint.network), attachment_(endpoint.key()), attempt_(endpoint.attempt) {}
 
 uint32_t PortWait::draw_attempt() {
   uint32_t number = 0;
   while (number == 0)
     if (::getrandom(&number, sizeof number, 0) != sizeof number) number = 0;
   return number;
-}
-
-Result<PortWait> PortWait::prepare(const Paths& paths, const Endpoint& endpoint) {
-  const std::string folder = paths.ports(endpoint.network);
-  Fd events(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!events) return fail_errno("start", "inotify");
-  // A new document gets its name by link(2), a later one by rename(2).
-  const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_ONLYDIR;
-  int watch = ::inotify_add_watch(events.get(), folder.c_str(), mask);
-  if (watch < 0 && errno == ENOENT) {
-    FL_CHECK(make_folders(folder));
-    watch = ::inotify_add_watch(events.get(), folder.c_str(), mask);
-  }
-  if (watch < 0) return fail_errno("watch folder", folder);
-  return PortWait(paths, endpoint, std::move(events));
 }
 
 Result<bool> PortWait::answered(std::string* problem) const {
@@ -82,14 +61,15 @@ Result<bool> PortWait::answered(std::string* problem) const {
 
 CniResult<void> PortWait::wait() const {
   const auto start = Clock::now();
-  const auto deadline = start + std::chrono::milliseconds(kPortsMs);
+  const auto patience = start + std::chrono::milliseconds(kPatienceMs),
+             deadline = start + std::chrono::milliseconds(kPortsMs);
   bool somebody = false;
-  for (;;) {
+  for (auto now = start; now < deadline; now = Clock::now()) {
     std::string problem;
     FL_TRY(bool done, answered(&problem));
     if (done && problem.empty()) return {};
     if (done) return cni_fail(cni::kInvalidConfig, "portMappings: " + problem);
-    if (!somebody && Clock::now() >= start + std::chrono::milliseconds(kPatienceMs)) {
+    if (!somebody && now >= patience) {
       somebody = lb_runs(paths_);
       if (!somebody)
         return cni_fail(cni::kOwnError,
@@ -97,14 +77,10 @@ CniResult<void> PortWait::wait() const {
                         "(nobody answers on " +
                             paths_.socket("lb") + "); start it");
     }
-    int wait = left_ms(somebody ? deadline : start + std::chrono::milliseconds(kPatienceMs));
-    if (somebody && wait == 0) break;
-    pollfd event{events_.get(), POLLIN, 0};
-    if (::poll(&event, 1, wait) < 0 && errno != EINTR)
-      return fail(cni::CniError(fail_errno("wait for", "a port report").value()));
-    char drained[4096];
-    while (::read(events_.get(), drained, sizeof drained) > 0) {
-    }
+    if (now < patience)
+      std::this_thread::sleep_for(kQuickLook);
+    else
+      std::this_thread::sleep_for(kSlowLook);
   }
   return cni_fail(cni::kOwnError, "portMappings: fairlead-lb has not published the ports within " +
                                       std::to_string(kPortsMs / 1000) + " s; see `fairleadctl status` and its log");

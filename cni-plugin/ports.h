@@ -2,33 +2,29 @@
 #pragma once
 
 #include "base/cni_result.h"
-#include "base/fd.h"
 #include "base/result.h"
 #include "state/paths.h"
 #include "state/records.h"
 
 namespace fairlead::plugin {
 
-// The report on one endpoint's port mappings. Made before the endpoint's document is written, so that nothing is
-// missed.
+// The report on one endpoint's port mappings.
 class PortWait {
  public:
-  static Result<PortWait> prepare(const Paths& paths, const Endpoint& endpoint);
+  PortWait(const Paths& paths, const Endpoint& endpoint);
   // A number no other ADD has; goes into the endpoint's document and comes back in the report.
   static uint32_t draw_attempt();
 
-  // Sleeps until fairlead-lb has reported. Errors: kInvalidConfig with port and holder when a port cannot be had;
-  // kOwnError when fairlead-lb does not run, or has said nothing for kPortsMs.
+  // Looks again and again until fairlead-lb has reported. Errors: kInvalidConfig with port and holder when a port
+  // cannot be had; kOwnError when fairlead-lb does not run, or has said nothing for kPortsMs.
   cni::CniResult<void> wait() const;
 
  private:
-  PortWait(const Paths& paths, const Endpoint& endpoint, Fd events);
   Result<bool> answered(std::string* problem) const;
 
   Paths paths_;
   std::string network_, attachment_;
   uint32_t attempt_;
-  Fd events_;  // inotify on the folder of the network's reports
 };
 
 inline constexpr int kPortsMs = 5000;
