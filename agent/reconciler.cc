@@ -201,6 +201,10 @@ void Reconciler::report_overlay(const std::string& network, const Result<void>& 
                                 const std::optional<overlay::Mesh>& mesh) {
   const std::string subject = "network " + network + " between nodes";
   if (!overlay) return report(subject, fail(overlay.error().with(subject)));
+  if (mesh && !mesh->peers.empty() && !mesh->divided)
+    return report(subject,
+                  fail(subject + ": no node has a block of it, so nodes give the same addresses and have no way " +
+                       "to each other's containers; write " + paths_.blocks(network) + "/NODE.json for each node"));
   if (!mesh || mesh->unreachable.empty()) return report(subject, {});
   std::string names;
   for (const auto& name : mesh->unreachable) names += (names.empty() ? "" : ", ") + name;

@@ -34,7 +34,8 @@ std::optional<Mesh> make_mesh(const Network& network, const std::string& self, c
                               const Blocks& blocks) {
   auto own = std::find_if(nodes.begin(), nodes.end(), [&](const Node& n) { return n.name == self; });
   if (own == nodes.end()) return std::nullopt;
-  Mesh mesh{own->number, own->address, {}, {}};
+  Mesh mesh{own->number, own->address, {}, false, {}};
+  mesh.divided = std::any_of(blocks.begin(), blocks.end(), [&](const auto& b) { return inside(network, b.second); });
   std::map<std::string, Peer> peers;
   for (const auto& node : nodes) {
     if (node.name == self) continue;

@@ -29,6 +29,7 @@ struct Mesh {
   uint32_t number = 0;  // of this node
   Address underlay;     // this node's
   std::vector<Peer> peers;
+  bool divided = false;  // some node has a block of the network; else each takes the whole subnet for its own
   // Names of nodes that cannot be peers: their underlay is of the other family, or they have this node's number.
   std::vector<std::string> unreachable;
   friend bool operator==(const Mesh&, const Mesh&) = default;

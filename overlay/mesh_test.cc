@@ -42,6 +42,11 @@ TEST(Mesh, HoldsTheOtherNodesOfTheSameUnderlayWithTheirBlocks) {
   EXPECT_EQ(mesh->unreachable, std::vector<std::string>{"n3"});
 }
 
+TEST(Mesh, KnowsWhetherTheNetworkIsDivided) {
+  EXPECT_TRUE(make_mesh(network(), "n1", nodes(), blocks())->divided);
+  EXPECT_FALSE(make_mesh(network(), "n1", nodes(), {{"n2", *Prefix::parse("10.99.0.0/26")}})->divided);
+}
+
 TEST(Mesh, IsNoneForANodeWithoutADocument) { EXPECT_FALSE(make_mesh(network(), "n9", nodes(), blocks())); }
 
 TEST(MeshPlan, HasANeighbourPerNodeAndARoutePerBlock) {

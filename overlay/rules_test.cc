@@ -59,7 +59,7 @@ TEST(RouterRules, OfASmallNetworkWithoutAVipPool) {
 
 TEST(RouterRules, BetweenNodes) {
   auto n = network({"10.32.0.0/16", "fd32::/64"});
-  Mesh mesh{1, *Address::parse("192.0.2.1"), {}, {}};
+  Mesh mesh{1, *Address::parse("192.0.2.1"), {}, true, {}};
   auto text = router_rules(n, make_router(n, 3, 1450), &mesh);
   EXPECT_NE(text.find("iifname \"vx\" counter drop"), std::string::npos) << "nobody else is there";
   mesh.peers = {{"n2", 2, *Address::parse("192.0.2.2"), {}}, {"n3", 300, *Address::parse("192.0.2.3"), {}}};

@@ -274,6 +274,20 @@ def test_OVL_11_a_node_whose_address_is_wrong_says_so_and_works_alone(lab):
     eventually(lambda: a.tcp_request(c.ip, 7000, timeout=0.5).name == "c", 5, "and works when it is corrected")
 
 
+def test_OVL_17_a_network_that_is_not_divided_is_named(lab):
+    cluster = Cluster(lab)
+    a, _ = cluster.pair()
+    agent = cluster.agents[0]
+    eventually(lambda: "appnet" in str(agent.status()), WITHIN, "the agent has looked at it")
+    equal("no node has a block" in str(agent.status()), False, "with blocks")
+    for node in cluster.nodes:
+        cluster.everywhere(f"/var/lib/fairlead/blocks/appnet/{node.name}.json", None)
+    eventually(lambda: "no node has a block" in str(agent.status()), WITHIN, "without")
+    contains(agent.log(), "/var/lib/fairlead/blocks/appnet/NODE.json", "the log says what to do")
+    cluster.give("appnet", "n1", ["10.32.1.0/24"])
+    eventually(lambda: "no node has a block" not in str(agent.status()), WITHIN, "and with one again")
+
+
 def test_OVL_12_attaching_works_without_a_daemon(lab):
     cluster = Cluster(lab, agents=False)
     a, b = cluster.pair()
