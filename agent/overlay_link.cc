@@ -49,7 +49,14 @@ Result<kernel::Vxlan> ensure_device(const OverlayWork& work, kernel::VxlanSpec s
 Result<void> ensure_overlay(const OverlayWork& work, Repairs* repairs) {
   if (!work.mesh) {
     FL_TRY(auto there, kernel::find_vxlan(work.inside, overlay::kOverlayLink));
-    return there ? remove_device(work, there->link) : Result<void>();
+    if (!there) return {};
+    // Its rules, before it: who is killed in between finds the device again.
+    FL_TRY(auto observed, overlay::observe(work.inside));
+    kernel::Batch batch;
+    for (auto& repair : overlay::mesh_difference({}, observed, there->link.index, {}))
+      batch.push_back(std::move(repair.request));
+    FL_CHECK(work.inside.run(std::move(batch)));
+    return remove_device(work, there->link);
   }
   const auto plan = overlay::plan_mesh(work.network, *work.mesh, work.mtu);
   FL_TRY(auto device, ensure_device(work, plan.device, repairs));

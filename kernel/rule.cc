@@ -37,6 +37,22 @@ Message set_rule(const Rule& rule) {
   return m;
 }
 
+Message delete_rule(const Rule& rule) {
+  Message m(RTM_DELRULE, 0, "delete rule for " + subject(rule));
+  fib_rule_hdr header{};
+  header.family = static_cast<uint8_t>(rule.family);
+  header.action = FR_ACT_TO_TBL;
+  header.table = static_cast<uint8_t>(rule.table < 256 ? rule.table : RT_TABLE_UNSPEC);
+  if (rule.from) header.src_len = static_cast<uint8_t>(rule.from.bits());
+  m.header(header);
+  m.put_u32(FRA_PRIORITY, rule.priority).put_u32(FRA_TABLE, rule.table);
+  if (rule.mark) m.put_u32(FRA_FWMARK, rule.mark);
+  if (rule.mask) m.put_u32(FRA_FWMASK, rule.mask);
+  if (rule.from) m.put(FRA_SRC, rule.from.bytes(), rule.from.size());
+  m.tolerate({ENOENT});
+  return m;
+}
+
 Batch delete_rules(int family, uint32_t table, int count) {
   Batch batch;
   for (int i = 0; i < count; i++) {

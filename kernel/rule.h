@@ -20,7 +20,8 @@ struct Rule {
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 
-Message set_rule(const Rule& rule);  // an equal one there is success
+Message set_rule(const Rule& rule);     // an equal one there is success
+Message delete_rule(const Rule& rule);  // this very one; none is success
 // Every rule of the family that leads to the table, up to `count`; fewer are success.
 Batch delete_rules(int family, uint32_t table, int count);
 // Only rules of this form: a table, and a mark or one address.

@@ -75,6 +75,10 @@ std::vector<Repair> mesh_difference(const MeshPlan& plan, const Observed& observ
   for (const auto& n : observed.neighbours)
     if (n.index == device && n.permanent && !neighbours.count(n.address))
       out.push_back({"stale", kernel::delete_neighbour(device, n.address)});
+  for (const auto& rule : observed.policy)
+    if ((rule.priority == kUnmarkedRulePriority || rule.priority == kIngressRulePriority) &&
+        std::find(plan.wanted.policy.begin(), plan.wanted.policy.end(), rule) == plan.wanted.policy.end())
+      out.push_back({"stale", kernel::delete_rule(rule)});
   auto has = [](const std::vector<kernel::Forwarding>& list, const kernel::Forwarding& entry) {
     return std::find(list.begin(), list.end(), entry) != list.end();
   };

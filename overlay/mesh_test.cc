@@ -90,10 +90,14 @@ TEST(MeshPlan, TakesAwayWhatIsOnTheDeviceAndNotWanted) {
   there.neighbours[0].address = *Address::parse("169.254.128.9");
   there.routes.push_back(there.routes[3]);
   there.routes.back().index = 8;  // of another link
+  kernel::Rule gone{AF_INET, kIngressRulePriority, kIngressMark + 9, kIngressTable + 9, {}, 0}, foreign = gone;
+  foreign.priority = 5000;
+  there.policy = {gone, foreign};
   std::vector<std::string> what;
   for (const auto& repair : mesh_difference(plan, there, kDevice, forwarding))
     what.push_back(std::string(repair.kind) + " " + repair.request.what());
   EXPECT_EQ(what, (std::vector<std::string>{"stale delete route 10.32.0.64/26", "stale delete neighbour 169.254.128.9",
+                                            "stale delete rule for mark 1459617801",
                                             "stale delete forwarding entry 02:57:00:00:01:02 to 192.0.2.99",
                                             "forwarding set forwarding entry 02:57:00:00:01:02 to 192.0.2.2"}));
 }

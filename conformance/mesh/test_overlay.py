@@ -73,6 +73,9 @@ def test_OVL_03_a_node_that_goes_takes_its_way_along_and_comes_back(lab):
     eventually(lambda: two.address(4) not in router.must("bridge fdb show dev vx"), WITHIN, "and its forwarding entry")
     eventually(lambda: "169.254.128.2" not in router.must("ip neigh") and "fd57:128::2" not in router.must("ip -6 neigh"), WITHIN,
                "and its neighbours")
+    eventually(lambda: "0x57000002" not in router.must("ip rule") and "0x57000002" not in router.must("ip -6 rule"), WITHIN,
+               "and the rules for its marks")
+    contains(router.must("ip rule"), "0x57000003", "those of the other node are there")
     equal(a.ping(b.ip), None, "nobody is asked any more")
     reaches(a, c)
     equal(cluster.agents[0].metrics().get('fairlead_repairs_total{kind="stale"}', 0), repairs, "that was no drift")
