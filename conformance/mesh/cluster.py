@@ -94,7 +94,8 @@ class Cluster:
 
     def pair(self, network="appnet"):
         """A container on each of the first two nodes; the second serves."""
-        a, b = self.container(self.nodes[0], f"{network}-a", network), self.container(self.nodes[1], f"{network}-b", network)
+        a, b = self.container(self.nodes[0], f"{network}-a", network, last=10), \
+            self.container(self.nodes[1], f"{network}-b", network, last=10)
         b.serve_tcp(7000)
         b.serve_udp(7000)
         return a, b
