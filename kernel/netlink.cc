@@ -49,14 +49,23 @@ Message::Message(uint16_t type, uint16_t flags, std::string what) : what_(std::m
 Message::Message(Message&& other) noexcept
     : message_(std::exchange(other.message_, nullptr)),
       what_(std::move(other.what_)),
-      tolerated_(std::move(other.tolerated_)) {}
+      tolerated_(std::move(other.tolerated_)),
+      secret_(other.secret_) {}
 Message& Message::operator=(Message&& other) noexcept {
   std::swap(message_, other.message_);
   what_.swap(other.what_);
   tolerated_.swap(other.tolerated_);
+  std::swap(secret_, other.secret_);
   return *this;
 }
-Message::~Message() { nlmsg_free(message_); }
+Message::~Message() {
+  if (secret_ && message_) explicit_bzero(nlmsg_hdr(message_), kMaxRequest);
+  nlmsg_free(message_);
+}
+Message& Message::secret() {
+  secret_ = true;
+  return *this;
+}
 
 Message& Message::append(const void* data, size_t size) {
   if (nlmsg_append(message_, const_cast<void*>(data), size, NLMSG_ALIGNTO) < 0) std::abort();
@@ -101,11 +110,14 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   address.nl_family = AF_NETLINK;
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("bind", "netlink socket");
-  return NetlinkSocket(std::move(fd));
+  return NetlinkSocket(std::move(fd), protocol == NETLINK_XFRM || protocol == NETLINK_GENERIC);
 }
 
 Result<void> NetlinkSocket::send(const Batch& batch, uint32_t first_sequence) {
   std::string buffer;
+  size_t bytes = 0;
+  for (const auto& message : batch) bytes += NLMSG_ALIGN(nlmsg_hdr(message.raw())->nlmsg_len);
+  buffer.reserve(bytes);  // growing would leave pieces behind
   for (size_t i = 0; i < batch.size(); i++) {
     nlmsghdr* header = nlmsg_hdr(batch[i].raw());
     header->nlmsg_seq = first_sequence + static_cast<uint32_t>(i);
@@ -119,23 +131,38 @@ Result<void> NetlinkSocket::send(const Batch& batch, uint32_t first_sequence) {
   }
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  for (;;) {
-    ssize_t n =
-        ::sendto(fd_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
-    if (n >= 0) return {};
-    if (errno != EINTR) return fail_errno("send to", "netlink");
-  }
+  ssize_t n;
+  do {
+    n = ::sendto(fd_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
+  } while (n < 0 && errno == EINTR);
+  const int sys = errno;
+  if (secret_) explicit_bzero(buffer.data(), buffer.size());
+  if (n < 0) return fail_errno("send to", "netlink", sys);
+  return {};
 }
 
 namespace {
 
+// Zeroes what was received when it goes out of scope.
+struct Wiped {
+  char* data;
+  ssize_t size = 0;  // 0: nothing to do
+  ~Wiped() {
+    if (size > 0) explicit_bzero(data, std::min(static_cast<size_t>(size), kReceiveBytes));
+  }
+};
+
+}  // namespace
+
 // One datagram of answers; the callback returns false to stop reading.
-Result<bool> read_answers(int fd, int flags, const std::function<bool(const nlmsghdr&)>& each) {
+Result<bool> NetlinkSocket::read_answers(int flags, const std::function<bool(const nlmsghdr&)>& each) {
   alignas(nlmsghdr) std::array<char, kReceiveBytes> buffer;
+  Wiped wiped{buffer.data()};
   ssize_t n;
   do {
-    n = ::recv(fd, buffer.data(), buffer.size(), flags | MSG_TRUNC);
+    n = ::recv(fd_.get(), buffer.data(), buffer.size(), flags | MSG_TRUNC);
   } while (n < 0 && errno == EINTR);
+  if (secret_) wiped.size = n;
   if (n < 0 && errno == EAGAIN) return false;
   if (n < 0) return fail_errno("read from", "netlink");
   if (static_cast<size_t>(n) > buffer.size())
@@ -146,8 +173,6 @@ Result<bool> read_answers(int fd, int flags, const std::function<bool(const nlms
     if (!each(*header)) return false;
   return true;
 }
-
-}  // namespace
 
 Result<std::vector<int>> NetlinkSocket::run_each(Batch batch, std::vector<std::string>* texts) {
   std::vector<int> results(batch.size(), 0);
@@ -163,7 +188,7 @@ Result<std::vector<int>> NetlinkSocket::run_each(Batch batch, std::vector<std::s
     sequence_ += static_cast<uint32_t>(part.size());
     FL_CHECK(send(part, first));
     for (bool open = true; open;) {
-      FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
+      FL_TRY(bool more, read_answers(0, [&](const nlmsghdr& header) {
                uint32_t index = header.nlmsg_seq - first;
                if (header.nlmsg_type != NLMSG_ERROR || index >= part.size()) return true;
                int sys = -static_cast<const nlmsgerr*>(NLMSG_DATA(&header))->error;
@@ -202,7 +227,7 @@ Result<void> NetlinkSocket::dump(Message request, const std::function<void(const
     bool done = false, interrupted = false;
     std::optional<Error> error;
     while (!done) {
-      FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
+      FL_TRY(bool more, read_answers(0, [&](const nlmsghdr& header) {
                if (header.nlmsg_seq != sequence) return true;
                if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
                if (header.nlmsg_type == NLMSG_DONE) {
@@ -232,7 +257,7 @@ Result<void> NetlinkSocket::query(Message request, const std::function<void(cons
   FL_CHECK(send(batch, sequence));
   std::optional<Error> error;
   for (bool done = false; !done;) {
-    FL_TRY(bool more, read_answers(fd_.get(), 0, [&](const nlmsghdr& header) {
+    FL_TRY(bool more, read_answers(0, [&](const nlmsghdr& header) {
              if (header.nlmsg_seq != sequence) return true;
              if (header.nlmsg_type != NLMSG_ERROR) {
                each(header);
@@ -257,7 +282,7 @@ Result<void> NetlinkSocket::join(unsigned group) {
 
 Result<void> NetlinkSocket::receive(const std::function<void(const nlmsghdr&)>& each) {
   for (;;) {
-    FL_TRY(bool more, read_answers(fd_.get(), MSG_DONTWAIT, [&](const nlmsghdr& header) {
+    FL_TRY(bool more, read_answers(MSG_DONTWAIT, [&](const nlmsghdr& header) {
              each(header);
              return true;
            }));

@@ -44,6 +44,8 @@ class Message {
   Message& put_u32(uint16_t type, uint32_t v) { return put(type, &v, sizeof v); }
   Message& put_flag(uint16_t type) { return put(type, nullptr, 0); }
   Message& nest(uint16_t type, const std::function<void(Message&)>& inside);
+  // Carries a key: the message is zeroed when it ends.
+  Message& secret();
   // errno values that count as success for this request ("already there", "not there").
   Message& tolerate(std::initializer_list<int> errnos);
 
@@ -55,6 +57,7 @@ class Message {
   nl_msg* message_ = nullptr;
   std::string what_;
   std::vector<int> tolerated_;
+  bool secret_ = false;
 };
 
 using Batch = std::vector<Message>;
@@ -62,6 +65,7 @@ using Batch = std::vector<Message>;
 class NetlinkSocket {
  public:
   // Opened in the calling thread's network namespace. protocol: NETLINK_ROUTE, NETLINK_GENERIC, NETLINK_NETFILTER ...
+  // What passes a socket of NETLINK_XFRM or NETLINK_GENERIC may hold keys (IPsec, WireGuard): its buffers are zeroed.
   static Result<NetlinkSocket> open(int protocol);
 
   // All requests are sent whatever happens to single ones. The first error that is not tolerated is returned
@@ -81,9 +85,11 @@ class NetlinkSocket {
   int fd() const { return fd_.get(); }
 
  private:
-  explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
+  NetlinkSocket(Fd fd, bool secret) : fd_(std::move(fd)), secret_(secret) {}
   Result<void> send(const Batch& batch, uint32_t first_sequence);
+  Result<bool> read_answers(int flags, const std::function<bool(const nlmsghdr&)>& each);
   Fd fd_;
+  bool secret_;  // keys pass: buffers are zeroed after use
   uint32_t sequence_ = 1;
 };
 

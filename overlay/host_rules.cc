@@ -30,7 +30,7 @@ std::string set_of(const List& list, Text text) {
 }
 
 std::string ports(const HostRuleFacts& facts) {
-  std::set<uint16_t> all{kVxlanPort, kEncryptedVxlanPort};
+  std::set<uint16_t> all{kVxlanPort, kIpsecVxlanPort, kWireguardVxlanPort};
   all.insert(facts.ports.begin(), facts.ports.end());
   return "udp dport " + set_of(all, [](uint16_t port) { return std::to_string(port); });
 }
@@ -140,7 +140,8 @@ std::string postrouting(const HostRuleFacts& facts) {
 
 uint16_t vxlan_port(const Network& network) {
   if (network.vxlan_port) return static_cast<uint16_t>(network.vxlan_port);
-  return network.encryption == "none" ? kVxlanPort : kEncryptedVxlanPort;
+  if (network.encryption == "none") return kVxlanPort;
+  return network.encryption == "wireguard" ? kWireguardVxlanPort : kIpsecVxlanPort;
 }
 
 std::string host_rules(const HostRuleFacts& facts) {

@@ -12,10 +12,11 @@
 
 namespace fairlead::overlay {
 
-// The overlay's UDP ports, plain and encrypted (design.md section 4). Containers must not send to them through the
-// host: the frames would count as the host's own.
+// The overlay's UDP ports, one for each kind of encryption: what protects a frame is chosen by its port. Containers
+// must not send to them through the host: the frames would count as the host's own.
 inline constexpr uint16_t kVxlanPort = 4789;
-inline constexpr uint16_t kEncryptedVxlanPort = 4790;
+inline constexpr uint16_t kIpsecVxlanPort = 4790;
+inline constexpr uint16_t kWireguardVxlanPort = 4791;
 uint16_t vxlan_port(const Network& network);
 
 struct HostRuleFacts {
@@ -28,7 +29,7 @@ struct HostRuleFacts {
   // somebody else's (Docker's overlay uses the same port).
   std::vector<Address> nodes;
   std::vector<uint32_t> vnis;
-  std::vector<uint16_t> ports;  // beside the two above
+  std::vector<uint16_t> ports;  // beside the three above
   friend bool operator==(const HostRuleFacts&, const HostRuleFacts&) = default;
 };
 

@@ -26,7 +26,7 @@ struct Network {
   std::string encryption = "none";  // none ipsec wireguard
   bool internal = false;
   uint32_t mtu = 0;                      // 0: computed from the underlay
-  uint32_t vxlan_port = 0;               // UDP, between nodes; 0: 4789, for an encrypted network 4790
+  uint32_t vxlan_port = 0;               // UDP, between nodes; 0: 4789, with ipsec 4790, with wireguard 4791
   bool forward_single_labels = true;     // DNS-099: unknown one-label names go to the host's resolvers
   std::vector<std::string> dns_servers;  // instead of the host's resolvers; empty: the host's
   std::string extra;
