@@ -8,11 +8,12 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cluster/check.h"
 
 namespace fairlead::cluster {
 namespace {
 
-constexpr int kRequestMs = 2000, kManagerMs = 10000, kReachMs = 5000;
+constexpr int kRequestMs = 2000, kManagerMs = 10000, kReachMs = 5000, kCheckMs = 20000;
 
 std::string socket_path(const Paths& paths) { return paths.socket("cluster"); }
 
@@ -58,6 +59,7 @@ Result<Json> Control::answer(const Json& request) {
   if (op == "submit") return submit(request);
   if (op == "leave") return leave(flag_at(request, "force"));
   if (op == "token" || op == "evict") return member_.client().ask(request, kManagerMs);
+  if (op == "check") return check(flag_at(request, "all"));
   if (op == "accept") {
     FL_CHECK(member_.accept());
     return Json::object();
@@ -112,6 +114,12 @@ Result<Json> Control::leave(bool force) {
   if (!left) log_warning("leaves the cluster without it: " + left.error().message);
   FL_CHECK(remove_file(membership_path(paths_)));  // the agent notices and does the rest
   return Json::object();
+}
+
+Result<Json> Control::check(bool all) {
+  if (all) return member_.client().ask({{"op", "check"}}, kCheckMs);
+  FL_TRY(auto result, check_directory(paths_, self_, member_.client(), stop_));
+  return Json{{"nodes", {{self_.name, to_json(result)}}}};
 }
 
 Result<Json> ask_agent(const Paths& paths, const Json& request, int timeout_ms) {

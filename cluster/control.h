@@ -1,6 +1,7 @@
 // run/cluster.sock: what fairleadctl asks of fairlead-agent while the node is in a cluster. Messages as in channel.h,
 // without TLS; only root may connect (0600).
 //
+//   check {all}                  whether the directory, or everybody's, is as the store says (cluster/check.h)
 //   status                       how this node and its cluster are
 //   begin                        {"revision","role","name"}: the directory is at least as new as that
 //   submit {key,value,revision}  a network or service, decided on that revision; answers when it is in the directory
@@ -29,6 +30,7 @@ class Control {
   Result<Json> status();
   Result<Json> submit(const Json& request);
   Result<Json> leave(bool force);
+  Result<Json> check(bool all);
   Paths paths_;
   Membership self_;
   Member& member_;

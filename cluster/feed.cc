@@ -79,6 +79,18 @@ Feed::Snapshot Feed::snapshot(const std::function<bool(const std::string&)>& wan
 Feed::Step Feed::wait(int64_t after, int ms) const {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, std::chrono::milliseconds(ms), [&] { return revision_ != after || after < oldest_; });
+  return step_after(after);
+}
+
+Feed::Step Feed::catch_up(int64_t after, const Wanted& wanted, Documents& documents) const {
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, value] : documents_)
+    if (wanted(key)) documents.emplace_hint(documents.end(), key, value);
+  return step_after(after);
+}
+
+// With the lock.
+Feed::Step Feed::step_after(int64_t after) const {
   Step step;
   step.revision = revision_;
   step.lost = after < oldest_ || after > revision_;

@@ -35,7 +35,8 @@ class Feed {
     Documents documents;
     int64_t revision = 0;
   };
-  Snapshot snapshot(const std::function<bool(const std::string& key)>& wanted) const;
+  using Wanted = std::function<bool(const std::string& key)>;
+  Snapshot snapshot(const Wanted& wanted) const;
 
   struct Step {
     bool lost = false;  // changes after that revision are not known: take a snapshot
@@ -44,11 +45,14 @@ class Feed {
   };
   // The changes after a revision; waits up to ms for the first one.
   Step wait(int64_t after, int ms) const;
+  // The changes after a revision, and documents as they are after those.
+  Step catch_up(int64_t after, const Wanted& wanted, Documents& documents) const;
   // Until the revision is reached or ms are over.
   bool reach(int64_t revision, int ms) const;
 
  private:
   void push(EtcdEvent event);
+  Step step_after(int64_t after) const;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   Documents documents_;

@@ -7,12 +7,14 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cluster/check.h"
 #include "cluster/member_documents.h"
+#include "cluster/roles.h"
 
 namespace fairlead::cluster {
 namespace {
 
-constexpr int kSilenceMs = 6000, kAskMs = 10000;
+constexpr int kSilenceMs = 6000, kAskMs = 10000, kCheckPauseMs = 200;
 constexpr int kRetryMs = 200, kMaxRetryMs = 2000;
 constexpr int64_t kCompareMs = 600000, kSaveMs = 5000;
 
@@ -24,6 +26,13 @@ int64_t load_revision(const Paths& paths, const std::string& cluster) {
   auto json = parse_json(**text, revision_path(paths));
   bool ours = json && json->is_object() && text_at(*json, "cluster") == cluster;
   return ours ? number_at(*json, "revision") : 0;
+}
+
+void take_documents(const Json& message, const char* field, Feed::Documents& documents) {
+  auto part = message.find(field);
+  if (part == message.end() || !part->is_object()) return;
+  for (const auto& [key, value] : part->items())
+    if (value.is_string()) documents[key] = value.get<std::string>();
 }
 
 // Ten minutes, a quarter more or less, so that not all nodes ask at once.
@@ -43,11 +52,12 @@ Member::Member(Paths paths, Membership self, std::function<void()> renewed)
       saved_(load_revision(paths_, self_.cluster)) {
   follower_ = std::thread([this] { follow(); });
   publisher_ = std::thread([this] { publish(); });
+  checker_ = std::thread([this] { answer_checks(); });
 }
 
 void Member::stop() {
   stop_.set();
-  for (std::thread* thread : {&follower_, &publisher_})
+  for (std::thread* thread : {&follower_, &publisher_, &checker_})
     if (thread->joinable()) thread->join();
   // After a clean end the next start knows exactly how far the store had come.
   if (status_.state == "synced" && status_.revision > saved_) (void)save_revision(saved_ = status_.revision);
@@ -112,6 +122,8 @@ void Member::note(int64_t revision) {
     status_.revision = revision;
     status_.documents = mirror_.documents().size();
     status_.problems = mirror_.problems();
+    auto wanted = mirror_.documents().find("check/wanted");
+    if (wanted != mirror_.documents().end()) check_wanted_ = wanted->second;
     save = revision > saved_ && now_ms() >= saved_ms_ + kSaveMs;
     if (save) {
       saved_ = revision;
@@ -145,7 +157,9 @@ Result<void> Member::follow_once() {
     if (now_ms() < compared_ms_) known = status_.revision;
   }
   FL_TRY(auto connection, client_.connect());
-  FL_CHECK(connection.channel.send({{"op", "follow"}, {"revision", known}}, kAskMs));
+  Json request{{"op", "follow"}, {"revision", known}};
+  put_scope(request, scope_);
+  FL_CHECK(connection.channel.send(request, kAskMs));
   if (known == 0) compared_ms_ = next_compare();
   {
     std::lock_guard lock(mutex_);
@@ -159,47 +173,78 @@ Result<void> Member::follow_once() {
   return {};
 }
 
-// One step: a whole snapshot, or changes.
+// The checker's thread.
+void Member::answer_checks() {
+  std::string answered;
+  while (stop_.sleep_ms(kCheckPauseMs)) {
+    std::string wanted;
+    {
+      std::lock_guard lock(mutex_);
+      wanted = check_wanted_;
+    }
+    if (wanted == answered || !takes_part(self_.role)) continue;
+    answered = wanted;
+    auto request = parse_json(wanted, "check/wanted");
+    if (!request || !request->is_object()) continue;
+    auto found = check_directory(paths_, self_, client_, stop_);
+    Json said = found ? to_json(*found) : Json{{"inStep", false}, {"problem", found.error().message}};
+    said["apiVersion"] = 1;
+    said["id"] = text_at(*request, "id");
+    auto sent = client_.ask({{"op", "write"}, {"put", {{"checks/" + self_.name, dump_json(said)}}}}, kAskMs);
+    if (!sent && sent.error().sys != ECANCELED) log_debug(sent.error().with("check").message);
+  }
+}
+
+// One step: a whole snapshot, other networks, or changes; several messages, of which the last says the revision.
 Result<void> Member::receive(Channel& channel, int64_t& known) {
-  Feed::Documents documents;
+  Feed::Documents documents, added;
   for (;;) {
     FL_TRY(auto message, channel.receive(kMaxMessage, kSilenceMs));
     if (!message) return fail("the manager has closed the connection", ECONNRESET);
     if (message->contains("error"))
       return fail(text_at(*message, "error"), static_cast<int>(number_at(*message, "errno")));
+    take_documents(*message, "documents", documents);
+    take_documents(*message, "added", added);
+    if (message->contains("events")) FL_CHECK(apply_events(message->value("events", Json::array())));
     const int64_t revision = number_at(*message, "revision");
-    if (auto part = message->find("documents"); part != message->end() && part->is_object()) {
-      for (const auto& [key, value] : part->items())
-        if (value.is_string()) documents[key] = value.get<std::string>();
-      if (!flag_at(*message, "complete")) continue;
-      int64_t seen = 0;
-      {
-        std::lock_guard lock(mutex_);
-        seen = std::max(saved_, status_.revision);
-      }
-      if (revision < seen)
-        return fail("the managers' store has gone back: it is at revision " + std::to_string(revision) + ", " +
-                        std::to_string(seen) + " was seen before",
-                    ERANGE);
+    if (revision == 0) continue;
+    if (flag_at(*message, "complete")) {
+      FL_CHECK(not_gone_back(revision));
+      scope_ = scope_at(*message);
       FL_CHECK(mirror_.replace(std::move(documents)));
       note_managers();
-    } else {
-      std::vector<EtcdEvent> events;
-      bool nodes = false;
-      for (const auto& item : message->value("events", Json::array())) {
-        if (!item.is_object()) continue;
-        EtcdEvent event{text_at(item, "key"), std::nullopt, revision};
-        if (item.contains("value")) event.value = text_at(item, "value");
-        nodes = nodes || event.key.starts_with("nodes/");
-        events.push_back(std::move(event));
-      }
-      FL_CHECK(mirror_.apply(events));
-      if (nodes) note_managers();
+    } else if (message->contains("added")) {
+      scope_ = scope_at(*message);
+      FL_CHECK(mirror_.narrow(scope_, std::move(added)));
     }
     known = revision;
     note(revision);
     return {};
   }
+}
+
+Result<void> Member::not_gone_back(int64_t revision) const {
+  std::lock_guard lock(mutex_);
+  const int64_t seen = std::max(saved_, status_.revision);
+  if (revision >= seen) return {};
+  return fail("the managers' store has gone back: it is at revision " + std::to_string(revision) + ", " +
+                  std::to_string(seen) + " was seen before",
+              ERANGE);
+}
+
+Result<void> Member::apply_events(const Json& items) {
+  std::vector<EtcdEvent> events;
+  bool nodes = false;
+  for (const auto& item : items) {
+    if (!item.is_object()) continue;
+    EtcdEvent event{text_at(item, "key"), std::nullopt, 0};
+    if (item.contains("value")) event.value = text_at(item, "value");
+    nodes = nodes || event.key.starts_with("nodes/");
+    events.push_back(std::move(event));
+  }
+  FL_CHECK(mirror_.apply(events));
+  if (nodes) note_managers();
+  return {};
 }
 
 }  // namespace fairlead::cluster

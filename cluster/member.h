@@ -1,7 +1,8 @@
 // A node's part of the cluster: follows the managers into the state directory, and tells them of itself.
 //
-// Threading: a follower (one connection, changes to files) and a publisher (one connection: its own documents, the
-// lease, its certificate). The rest may be called by any thread.
+// Threading: a follower (one connection, changes to files), a publisher (one connection: its own documents, the
+// lease, its certificate), and a checker (compares the directory when a manager asks). The rest may be called by any
+// thread.
 // Failure: without managers everything goes on from the directory; both threads try again, every manager in turn. A
 // store that has gone back in time is not followed (held) until accept() says so.
 #pragma once
@@ -20,6 +21,7 @@
 #include "cluster/membership.h"
 #include "cluster/mirror.h"
 #include "cluster/publication.h"
+#include "cluster/scope.h"
 
 namespace fairlead::cluster {
 
@@ -52,9 +54,12 @@ class Member {
   void follow();
   Result<void> follow_once();
   Result<void> receive(Channel& channel, int64_t& known);
+  Result<void> apply_events(const Json& items);
+  Result<void> not_gone_back(int64_t revision) const;
   void note_managers();
   void note(int64_t revision);
   void fault(const Error& error);
+  void answer_checks();
   void publish();
   Result<void> publish_once();
   Result<void> publish_on(Channel& channel, StateView& view);
@@ -67,13 +72,15 @@ class Member {
   std::function<void()> renewed_;
   StopSignal stop_;
   ManagerClient client_;
-  Mirror mirror_;  // the follower's
+  Mirror mirror_;                          // the follower's
+  Scope scope_ = std::set<std::string>();  // what the managers have given us; the follower's
   mutable std::mutex mutex_;
   mutable std::condition_variable moved_;
   MemberStatus status_;
   int64_t compared_ms_ = 0, saved_ms_ = 0, saved_ = 0, generation_ = 0;
+  std::string check_wanted_;                 // the last one a manager has asked for
   int64_t renewal_of_ = 0, renewal_at_ = 0;  // the publisher's
-  std::thread follower_, publisher_;
+  std::thread follower_, publisher_, checker_;
 };
 
 }  // namespace fairlead::cluster

@@ -143,6 +143,37 @@ Result<void> Mirror::replace(Feed::Documents documents) {
   return settle_all(keys);
 }
 
+// In words; empty when there is none.
+Result<std::string> Mirror::difference(const std::string& key) const {
+  auto place = place_of(key);
+  if (!place) return "";
+  FL_TRY(auto there, read_file(place->path));
+  auto document = documents_.find(key);
+  if (document == documents_.end() || !shown(key)) {
+    if (!there || (place->durable && mark_of(*there) != cluster_)) return "";
+    return document == documents_.end() ? "is here, but not in the store" : "is here, but its node is not live";
+  }
+  if (auto good = check_document(key, document->second); !good) return "in the store " + good.error().message;
+  if (!there) return "is missing here";
+  std::string text = document->second;
+  if (place->durable) {
+    FL_TRY(text, with_mark(text, cluster_));
+  }
+  return *there == text ? "" : "differs from the store";
+}
+
+Result<std::map<std::string, std::string>> Mirror::compare(Feed::Documents documents) {
+  documents_ = std::move(documents);
+  std::map<std::string, std::string> differences;
+  FL_TRY(auto keys, keys_on_disk());
+  for (const auto& [key, value] : documents_) keys.push_back(key);
+  for (const auto& key : keys) {
+    FL_TRY(std::string text, difference(key));
+    if (!text.empty()) differences[key] = std::move(text);
+  }
+  return differences;
+}
+
 Result<void> Mirror::apply(const std::vector<EtcdEvent>& events) {
   std::set<std::string> keys, nodes;
   for (const auto& event : events) {
@@ -160,6 +191,14 @@ Result<void> Mirror::apply(const std::vector<EtcdEvent>& events) {
     if (parts && parts->size() == 4 && nodes.count((*parts)[2])) keys.insert(it->first);
   }
   return settle_all(keys);
+}
+
+Result<void> Mirror::narrow(const Scope& scope, Feed::Documents added) {
+  std::vector<EtcdEvent> events;
+  for (const auto& [key, value] : documents_)
+    if (!in_scope(scope, key)) events.push_back({key, std::nullopt, 0});
+  for (auto& [key, value] : added) events.push_back({key, std::move(value), 0});
+  return apply(events);
 }
 
 }  // namespace fairlead::cluster

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "cluster/feed.h"
+#include "cluster/scope.h"
 #include "state/paths.h"
 
 namespace fairlead::cluster {
@@ -30,6 +31,12 @@ class Mirror {
   Result<void> replace(Feed::Documents documents);
   // Changes after that.
   Result<void> apply(const std::vector<EtcdEvent>& events);
+
+  // Other networks concern this node from now on: forgets endpoints and health of those that are not in the scope, and
+  // takes documents of new ones.
+  Result<void> narrow(const Scope& scope, Feed::Documents added);
+  // Nothing is written: what the files should be and are not, in words, by key. For compare_mirror().
+  Result<std::map<std::string, std::string>> compare(Feed::Documents documents);
 
   const Feed::Documents& documents() const { return documents_; }
   const std::map<std::string, std::string>& problems() const { return problems_; }  // by key
@@ -46,11 +53,18 @@ class Mirror {
   Result<void> write(const std::string& key, const Place& place, const std::string& value);
   Result<void> remove(const Place& place);
   Result<std::vector<std::string>> keys_on_disk() const;
+  Result<std::string> difference(const std::string& key) const;
 
   Paths paths_;
   std::string cluster_, self_;
   Feed::Documents documents_;
   std::map<std::string, std::string> problems_;
 };
+
+// How the files of this node differ from the documents of the store.
+inline Result<std::map<std::string, std::string>> compare_mirror(const Paths& paths, const std::string& cluster,
+                                                                 const std::string& self, Feed::Documents documents) {
+  return Mirror(paths, cluster, self).compare(std::move(documents));
+}
 
 }  // namespace fairlead::cluster

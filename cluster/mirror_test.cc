@@ -152,5 +152,44 @@ TEST(DocumentCheck, NamesInsideAndOutsideAgree) {
   for (const char* bad : {"", "/", "a//b", "a/", "/a", ".a", "a/.b", "a b"}) EXPECT_FALSE(split_key(bad)) << bad;
 }
 
+TEST_F(MirrorTest, OfNetworksItNoLongerTakesPartInNothingIsLeft) {
+  Mirror mirror(paths_, "c1", "n1");
+  ASSERT_TRUE(mirror.replace(with({{"networks/net", network("net")}, {kEndpoint, endpoint("n2")}})));
+  ASSERT_NE(text(remote()), "absent");
+  ASSERT_TRUE(mirror.narrow(std::set<std::string>{}, {}));
+  EXPECT_EQ(text(remote()), "absent");
+  EXPECT_NE(text(paths_.network("net")), "absent");
+  EXPECT_FALSE(mirror.documents().count(kEndpoint));
+  ASSERT_TRUE(mirror.narrow(std::set<std::string>{"net"}, {{kEndpoint, endpoint("n2")}}));
+  EXPECT_EQ(text(remote()), endpoint("n2"));
+}
+
+TEST_F(MirrorTest, ComparingNamesWhatDiffersAndChangesNothing) {
+  const auto documents = with({{"networks/net", network("net")},
+                               {"networks/bad", "{"},
+                               {kEndpoint, endpoint("n2")},
+                               {"endpoints/net/n3/c1-eth0", endpoint("n3")}});
+  ASSERT_TRUE(Mirror(paths_, "c1", "n1").replace(documents));
+  auto compare = [&](const Feed::Documents& store) { return *compare_mirror(paths_, "c1", "n1", store); };
+  auto found = compare(documents);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_NE(found["networks/bad"].find("in the store"), std::string::npos);
+  ASSERT_TRUE(replace_file(paths_.network("mine"), network("mine"), Durability::kBoot));  // own: nobody's business
+  ASSERT_TRUE(replace_file(remote(), "{}", Durability::kBoot));
+  auto other = documents;
+  other.erase("networks/bad");
+  other["networks/net"] = network("net", 4098);
+  other["networks/more"] = network("more");
+  other["live/n3"] = "{}";
+  found = compare(other);
+  EXPECT_EQ(found["networks/net"], "differs from the store");
+  EXPECT_EQ(found["networks/more"], "is missing here");
+  EXPECT_EQ(found[kEndpoint], "differs from the store");
+  EXPECT_EQ(found["endpoints/net/n3/c1-eth0"], "is missing here");
+  EXPECT_EQ(found.size(), 4u);
+  EXPECT_EQ(compare(base_)["networks/net"], "is here, but not in the store");
+  EXPECT_EQ(text(remote()), "{}");
+}
+
 }  // namespace
 }  // namespace fairlead::cluster

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cluster/document_check.h"
+
 namespace fairlead::cluster {
 namespace {
 
@@ -49,6 +51,12 @@ Feed::Documents own_documents(const StateView& view, const std::string& node) {
   for (const auto& [key, health] : view.health())
     documents["health/" + health->network + "/" + node + "/" + health->service] = encode(*health);
   return documents;
+}
+
+bool is_published(const std::string& key, const std::string& node) {
+  if (!key.starts_with("endpoints/") && !key.starts_with("health/")) return false;
+  auto parts = split_key(key);
+  return parts && parts->size() == 4 && (*parts)[2] == node;
 }
 
 std::vector<Json> differences(const Feed::Documents& wanted, const Feed::Documents& stored) {

@@ -14,6 +14,9 @@ namespace fairlead::cluster {
 // Keys and documents of everything in the view, the node's name filled in.
 Feed::Documents own_documents(const StateView& view, const std::string& node);
 
+// Whether a document of the store is one of those of this node: endpoints/NETWORK/NODE/…, health/NETWORK/NODE/….
+bool is_published(const std::string& key, const std::string& node);
+
 // The requests (session.h: write) that make the store's documents the node's, at most kMaxEtcdChanges changes and about
 // half a megabyte in each; removals first, so that an address that moved is never seen twice.
 std::vector<Json> differences(const Feed::Documents& wanted, const Feed::Documents& stored);

@@ -157,6 +157,7 @@ Result<void> Registry::remove_member(const std::string& name) const {
   FL_TRY(auto applied, etcd_.apply({{EtcdCompare::kModifiedAt, key, "", document->modified}},
                                    {{key, std::nullopt},
                                     {store_key("nodes/" + name), std::nullopt},
+                                    {store_key("checks/" + name), std::nullopt},
                                     {store_key("live/" + name), std::nullopt}}));
   if (!applied.done) return fail("member " + name + " changed meanwhile; try again");
   feed_.reach(applied.revision, 1000);

@@ -52,7 +52,9 @@ Result<void> Session::may(Verb verb, const std::string& key) {
   return fail(*no, EACCES);
 }
 
-bool Session::visible(const std::string& key) const { return !refusal(who(), Verb::kRead, key); }
+bool Session::visible(const std::string& key) const {
+  return in_scope(scope_, key) && !refusal(who(), Verb::kRead, key);
+}
 
 Result<Json> Session::answer(const Json& request) {
   const std::string op = text_at(request, "op");
@@ -74,6 +76,7 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   if (op == "write") return write(request);
   if (op == "submit") return submit(request);
   if (op == "status") return status();
+  if (op == "check") return check_all();
   if (op == "live") {
     FL_CHECK(may(Verb::kWrite, "live/" + who().name));
     FL_CHECK(parts_.registry.keep_alive(who()));
@@ -108,6 +111,11 @@ Result<void> Session::serve_member() {
       if (!followed && followed.error().sys != ECANCELED) (void)channel_.send(refused(followed.error()), kSendMs);
       return followed;
     }
+    if (text_at(*request, "op") == "read") {
+      auto done = read();
+      if (!done) FL_CHECK(channel_.send(refused(done.error()), kSendMs));
+      continue;
+    }
     auto reply = answer(*request);
     FL_CHECK(channel_.send(reply ? *reply : refused(reply.error()), kSendMs));
   }
@@ -131,19 +139,32 @@ Result<void> Session::serve_joiner() {
 
 // Everything this member may read, in frames of moderate size; then at which revision that was.
 Result<void> Session::send_snapshot(int64_t& revision) {
+  scope_ = scope_of(parts_.feed, who());
   auto snapshot = parts_.feed.snapshot([&](const std::string& key) { return visible(key); });
-  Json documents = Json::object();
+  revision = snapshot.revision;
+  return send_documents(std::move(snapshot));
+}
+
+Result<void> Session::send_documents(Feed::Snapshot snapshot) {
+  Json last{{"complete", true}, {"revision", snapshot.revision}};
+  put_scope(last, scope_);
+  return send_framed("documents", std::move(snapshot.documents), std::move(last));
+}
+
+// Documents in frames of moderate size as the field `name`; what else is said stands in the last one.
+Result<void> Session::send_framed(const char* name, Feed::Documents documents, Json last) {
+  Json part = Json::object();
   size_t bytes = 0;
-  for (auto& [key, value] : snapshot.documents) {
+  for (auto& [key, value] : documents) {
     bytes += key.size() + value.size();
-    documents[key] = std::move(value);
+    part[key] = std::move(value);
     if (bytes < kFrameBytes) continue;
-    FL_CHECK(channel_.send({{"documents", std::move(documents)}}, kSendMs));
-    documents = Json::object();
+    FL_CHECK(channel_.send({{name, std::move(part)}}, kSendMs));
+    part = Json::object();
     bytes = 0;
   }
-  revision = snapshot.revision;
-  return channel_.send({{"documents", std::move(documents)}, {"complete", true}, {"revision", revision}}, kSendMs);
+  last[name] = std::move(part);
+  return channel_.send(last, kSendMs);
 }
 
 Result<void> Session::follow(const Json& request) {
@@ -156,36 +177,61 @@ Result<void> Session::follow(const Json& request) {
     return fail("the store has gone back: it is at revision " + std::to_string(parts_.feed.revision()) + ", " +
                     std::to_string(revision) + " was seen before",
                 ERANGE);
+  scope_ = scope_at(request);
   if (revision == 0) FL_CHECK(send_snapshot(revision));
+  bool look = true;  // whether what the follower takes part in may have changed
   for (;;) {
-    auto step = parts_.feed.wait(revision, kHeartbeatMs);
+    Scope wanted = look ? scope_of(parts_.feed, who()) : scope_;
+    // After another scope once more: it was of a moment before what was sent with it.
+    look = wanted != scope_;
+    if (look) FL_CHECK(send_scope(std::move(wanted), revision));
+    auto step = parts_.feed.wait(revision, look ? 0 : kHeartbeatMs);
     FL_CHECK(admitted());
     if (parts_.stop.is_set()) return fail("stopped", ECANCELED);
     if (step.lost) {
       FL_CHECK(send_snapshot(revision));
+      look = true;
       continue;
     }
-    FL_CHECK(send_events(step, revision));
+    for (const auto& event : step.events) look = look || changes_scope(scope_, event, who().name);
+    revision = step.revision;
+    FL_CHECK(send_events(step.events, revision, [&](const std::string& key) { return visible(key); }));
   }
 }
 
-// In frames of moderate size. The follower has come to the new revision with the last of them only.
-Result<void> Session::send_events(Feed::Step& step, int64_t& revision) {
-  Json events = Json::array();
+// In frames of moderate size. The follower has come to the revision with the last of them only.
+Result<void> Session::send_events(std::vector<EtcdEvent>& events, int64_t revision, const Feed::Wanted& wanted) {
+  Json part = Json::array();
   size_t bytes = 0;
-  for (auto& event : step.events) {
-    if (!visible(event.key)) continue;
+  for (auto& event : events) {
+    if (!wanted(event.key)) continue;
     bytes += event.key.size() + (event.value ? event.value->size() : 0);
     Json one{{"key", event.key}};
     if (event.value) one["value"] = std::move(*event.value);
-    events.push_back(std::move(one));
+    part.push_back(std::move(one));
     if (bytes < kFrameBytes) continue;
-    FL_CHECK(channel_.send({{"events", std::move(events)}, {"revision", revision}}, kSendMs));
-    events = Json::array();
+    FL_CHECK(channel_.send({{"events", std::move(part)}}, kSendMs));
+    part = Json::array();
     bytes = 0;
   }
+  return channel_.send({{"events", std::move(part)}, {"revision", revision}}, kSendMs);
+}
+
+// The follower takes part in other networks now. It is given the documents of the new ones as they are at one moment,
+// and what has happened to all others until then; it forgets those of networks that are no longer named.
+Result<void> Session::send_scope(Scope wanted, int64_t& revision) {
+  const Scope before = std::move(scope_);
+  scope_ = std::move(wanted);
+  auto is_new = [&](const std::string& key) { return visible(key) && !in_scope(before, key); };
+  Feed::Documents added;
+  auto step = parts_.feed.catch_up(revision, is_new, added);
+  if (step.lost) return send_snapshot(revision);
+  FL_CHECK(send_events(step.events, revision,
+                       [&](const std::string& key) { return visible(key) && in_scope(before, key); }));
   revision = step.revision;
-  return channel_.send({{"events", std::move(events)}, {"revision", revision}}, kSendMs);
+  Json last{{"revision", revision}};
+  put_scope(last, scope_);
+  return send_framed("added", std::move(added), std::move(last));
 }
 
 }  // namespace fairlead::cluster

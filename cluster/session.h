@@ -2,7 +2,8 @@
 // answer another one; {"error":TEXT,"errno":N} when it is refused.
 //
 // Members: own (their documents in the store), write (their own documents), submit (networks and services), live,
-// renew, follow (everything they may read and its changes, until the connection ends), token, evict, leave, status.
+// renew, follow (everything they may read and its changes, until the connection ends), read (the same once, from etcd),
+// check (every live member compares itself), token, evict, leave, status.
 // Hosts that join: join, once.
 // Threads: run() in the connection's own thread.
 #pragma once
@@ -14,6 +15,7 @@
 #include "cluster/membership.h"
 #include "cluster/registry.h"
 #include "cluster/roles.h"
+#include "cluster/scope.h"
 #include "cluster/tls.h"
 
 namespace fairlead::cluster {
@@ -40,13 +42,18 @@ class Session {
   Result<void> serve_joiner();
   Result<void> follow(const Json& request);
   Result<void> send_snapshot(int64_t& revision);
-  Result<void> send_events(Feed::Step& step, int64_t& revision);
+  Result<void> send_documents(Feed::Snapshot snapshot);
+  Result<void> send_framed(const char* name, Feed::Documents documents, Json last);
+  Result<void> read();
+  Result<void> send_events(std::vector<EtcdEvent>& events, int64_t revision, const Feed::Wanted& wanted);
+  Result<void> send_scope(Scope wanted, int64_t& revision);
   Result<void> admitted();
   Result<void> may(Verb verb, const std::string& key);
   Result<Json> own();
   Result<Json> write(const Json& request);
   Result<Json> submit(const Json& request);
   Result<Json> status();
+  Result<Json> check_all();
   bool visible(const std::string& key) const;
   const Identity& who() const { return secured_.certificate->identity; }
 
@@ -54,6 +61,7 @@ class Session {
   Secured secured_;
   std::string peer_;
   Channel channel_;
+  Scope scope_ = std::set<std::string>();  // what a follower has been given
 };
 
 }  // namespace fairlead::cluster

@@ -5,17 +5,20 @@
 #include <nlohmann/json.hpp>
 
 #include "cluster/document_check.h"
+#include "cluster/encoding.h"
 #include "cluster/member_documents.h"
+#include "cluster/publication.h"
 #include "cluster/session.h"
 #include "state/records.h"
 
 namespace fairlead::cluster {
 namespace {
 
+constexpr int kCheckMs = 12000;
+
+// What a member writes by itself.
 bool is_of(const std::string& key, const std::string& node) {
-  if (!key.starts_with("endpoints/") && !key.starts_with("health/")) return false;
-  auto parts = split_key(key);
-  return parts && parts->size() == 4 && (*parts)[2] == node;
+  return is_published(key, node) || key == "checks/" + node;
 }
 
 // The networks or services of the store, but not the one at key.
@@ -58,7 +61,7 @@ Result<void> check_unused(const Feed& feed, const std::string& network) {
 Result<Json> Session::own() {
   FL_TRY(auto now, parts_.etcd.range({store_key("cluster/settings"), "", 1, 0}));
   parts_.feed.reach(now.revision, 2000);
-  auto snapshot = parts_.feed.snapshot([&](const std::string& key) { return is_of(key, who().name); });
+  auto snapshot = parts_.feed.snapshot([&](const std::string& key) { return is_published(key, who().name); });
   return Json{{"documents", snapshot.documents}, {"revision", snapshot.revision}};
 }
 
@@ -118,6 +121,46 @@ Result<Json> Session::submit(const Json& request) {
   FL_TRY(auto applied, parts_.etcd.apply(unchanged, {change}));
   if (!applied.done) return fail("networks or services of the cluster have changed meanwhile; try again", EAGAIN);
   return Json{{"revision", applied.revision}};
+}
+
+// Asks all members that are live to compare their directories (cluster/check.h) and to write down what they find.
+Result<Json> Session::check_all() {
+  FL_CHECK(may(Verb::kWrite, "check/wanted"));
+  const std::string id = to_hex(random_bytes(8));
+  FL_TRY(auto asked, parts_.etcd.apply({}, {{store_key("check/wanted"), dump_json({{"apiVersion", 1}, {"id", id}})}}));
+  (void)asked;
+  const int64_t deadline = now_ms() + kCheckMs;
+  for (;;) {
+    Json nodes = Json::object();
+    bool all = true;
+    const auto live = parts_.feed.snapshot([](const std::string& key) { return key.starts_with("live/"); });
+    for (const auto& [key, value] : live.documents) {
+      const std::string name = key.substr(key.find('/') + 1);
+      auto said = parse_json(parts_.feed.get("checks/" + name).value_or("{}"), "checks/" + name);
+      const bool answered = said && said->is_object() && text_at(*said, "id") == id;
+      nodes[name] = answered ? *said : Json{{"inStep", false}, {"problem", "it has not answered"}};
+      all = all && answered;
+    }
+    if (all || now_ms() >= deadline) return Json{{"nodes", std::move(nodes)}};
+    parts_.feed.wait(parts_.feed.revision(), 200);
+    if (parts_.stop.is_set()) return fail("stopped", ECANCELED);
+  }
+}
+
+// As follow's beginning, but what etcd says now, not what this manager has heard.
+Result<void> Session::read() {
+  FL_CHECK(admitted());
+  const std::string prefix = kStorePrefix;
+  FL_TRY(auto stored, parts_.etcd.range({prefix, prefix_end(prefix)}));
+  parts_.feed.reach(stored.revision, 2000);
+  scope_ = scope_of(parts_.feed, who());
+  Feed::Snapshot snapshot;
+  snapshot.revision = stored.revision;
+  for (auto& document : stored.documents) {
+    std::string key = document.key.substr(prefix.size());
+    if (visible(key)) snapshot.documents[std::move(key)] = std::move(document.value);
+  }
+  return send_documents(std::move(snapshot));
 }
 
 Result<Json> Session::status() {

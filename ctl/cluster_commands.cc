@@ -189,6 +189,28 @@ Output cluster_accept(Context& context) {
   return context.json ? "" : "the store is taken as it is now\n";
 }
 
+Output cluster_check(Context& context, const ClusterArguments& a) {
+  FL_TRY(auto member, cluster::load_membership(context.paths));
+  const bool all = member && member->is_manager() && !a.local;
+  FL_TRY(Json answer, ask(context, {{"op", "check"}, {"all", all}}));
+  std::string text;
+  const Json nodes = answer.value("nodes", Json::object());
+  for (const auto& [name, said] : nodes.items()) {
+    if (!said.is_object()) continue;
+    const bool good = cluster::flag_at(said, "inStep");
+    context.failed = context.failed || !good;
+    text += name + (good ? ": in step at revision " + std::to_string(cluster::number_at(said, "revision")) + ", " +
+                               std::to_string(cluster::number_at(said, "documents")) + " documents\n"
+                         : ": not in step\n");
+    if (said.contains("problem")) text += "  " + cluster::text_at(said, "problem") + "\n";
+    const Json differences = said.value("differences", Json::object());
+    for (const auto& [key, what] : differences.items())
+      text += "  " + key + (what.is_string() ? ": " + what.get<std::string>() : "") + "\n";
+  }
+  answer["inStep"] = !context.failed;
+  return context.json ? json_text(answer) : text;
+}
+
 Output cluster_status(Context& context) {
   FL_TRY(Json status, ask(context, {{"op", "status"}}));
   return context.json ? json_text(status) : for_people(status);

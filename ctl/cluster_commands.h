@@ -17,6 +17,7 @@ struct ClusterArguments {
   std::string manager, token_file = "-";  // join
   std::string member;                     // evict
   bool force = false;                     // leave
+  bool local = false;                     // check
 };
 
 Output cluster_init(Context& context, const ClusterArguments& a);
@@ -25,6 +26,9 @@ Output cluster_join(Context& context, const ClusterArguments& a);
 Output cluster_leave(Context& context, const ClusterArguments& a);
 Output cluster_evict(Context& context, const ClusterArguments& a);
 Output cluster_accept(Context& context);
+// Whether what this node has is what the managers' store says; on a manager, what every live member finds when it
+// compares. Exit status 1 when something differs.
+Output cluster_check(Context& context, const ClusterArguments& a);
 Output cluster_status(Context& context);
 
 }  // namespace fairlead::ctl

@@ -13,6 +13,7 @@ namespace fairlead::ctl {
 struct Context {
   Paths paths;
   bool json = false;
+  bool failed = false;                // a command has answered, and the answer is bad news: exit status 1
   std::vector<std::string> warnings;  // printed to stderr, one a line, whatever the command returns
 };
 

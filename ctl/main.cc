@@ -221,6 +221,9 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   evict->callback([&] { outcome.output = cluster_evict(context, c); });
   add_command(*group, context, "accept", "Take the managers' store for good after it has gone back in time")
       ->callback([&] { outcome.output = cluster_accept(context); });
+  CLI::App* check = add_command(*group, context, "check", "Compare the documents here with the managers' store");
+  check->add_flag("--local", c.local, "Only of this node; on a manager otherwise every live member's");
+  check->callback([&] { outcome.output = cluster_check(context, c); });
   add_command(*group, context, "status", "This node's part in its cluster, and the members")->callback([&] {
     outcome.output = cluster_status(context);
   });
@@ -289,7 +292,7 @@ int print(const Context& context, const Outcome& outcome) {
     fprintf(stderr, "fairleadctl: the answer could not be written: %m\n");
     return EXIT_FAILURE;
   }
-  return EXIT_SUCCESS;
+  return context.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int run(int argc, char** argv) {

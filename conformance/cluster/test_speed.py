@@ -6,7 +6,7 @@ import time
 
 from lab import *
 
-from .world import NETWORK, cluster_of, networks, remote
+from .world import NETWORK, attach, cluster_of, networks, remote
 
 COUNT = 1000
 
@@ -16,6 +16,7 @@ def test_CLU_30_a_thousand_endpoints_of_one_node_are_known_on_another_soon(lab):
     n1, n2 = cluster_of(lab, "n1", "n2")
     n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
     eventually(lambda: networks(n2), 5, "the network is there")
+    attach(n1, "witness")
     folder = n2.path(f"/run/fairlead/endpoints/{NETWORK}")
     os.makedirs(folder, exist_ok=True)
     for i in range(COUNT):

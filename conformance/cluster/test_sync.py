@@ -1,14 +1,11 @@
 #!/usr/bin/python3
 """What one node has, the others know; what happens when one goes away."""
+import json
+import time
+
 from lab import *
 
-from .world import NETWORK, cluster_of, host, join, networks, one_line, remote, status, synced, token, try_join
-
-
-def attach(node, name):
-    container = node.container(name)
-    container.attach(conflist(NETWORK))
-    return container
+from .world import (NETWORK, attach, cluster_of, host, in_step, join, networks, one_line, remote, status, synced)
 
 
 @limit(90)
@@ -17,6 +14,8 @@ def test_CLU_10_an_attached_container_is_known_on_the_others_until_it_is_detache
     n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
     for node in (n1, n2, n3):
         eventually(lambda node=node: networks(node), 5, f"{node.name} has the network")
+    for node in (n1, n3):
+        attach(node, "witness")  # who has no container in a network is told nothing of it
     one, two = attach(n2, "one"), attach(n2, "two")
     for node in (n1, n3):
         eventually(lambda node=node: len(remote(node, n2)) == 2, 5, f"{node.name} knows both")
@@ -38,6 +37,7 @@ def test_CLU_11_without_the_manager_all_goes_on_and_what_changed_is_told_after(l
     n1, n2, n3 = cluster_of(lab, "n1", "n2", "n3")
     n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
     eventually(lambda: networks(n2) and networks(n3), 5, "the network is everywhere")
+    attach(n3, "witness")
     stays = attach(n2, "stays")
     goes = attach(n2, "goes")
     eventually(lambda: len(remote(n3, n2)) == 2, 5, "n3 knows both")
@@ -111,6 +111,7 @@ def test_CLU_15_a_partition_heals_and_both_sides_know_what_the_other_did(lab):
     n1, n2 = cluster_of(lab, "n1", "n2", options="--lease 2s")
     n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
     eventually(lambda: networks(n2), 5, "the network is on both")
+    witness = attach(n1, "witness")
     before = attach(n2, "before")
     eventually(lambda: len(remote(n1, n2)) == 1, 5, "n1 knows it")
     lab.segments["wire"].cut(n2)
@@ -120,4 +121,68 @@ def test_CLU_15_a_partition_heals_and_both_sides_know_what_the_other_did(lab):
     eventually(lambda: status(n2)["state"] == "away", 20, "n2 knows that it is alone")
     lab.segments["wire"].heal(n2)
     eventually(lambda: remote(n1, n2) == [f"{after.id}-eth0.json"], 25, "n1 knows what n2 did")
-    eventually(lambda: remote(n2, n1) == [f"{here.id}-eth0.json"], 15, "and n2 what n1 did")
+    both = sorted(f"{c.id}-eth0.json" for c in (witness, here))
+    eventually(lambda: sorted(remote(n2, n1)) == both, 15, "and n2 what n1 did")
+    in_step(n1)
+
+
+@limit(90)
+def test_CLU_16_a_node_holds_what_belongs_to_networks_it_takes_part_in_and_no_more(lab):
+    n1, n2 = cluster_of(lab, "n1", "n2")
+    for name, subnet in ((NETWORK, "10.32.0.0/16"), ("other", "10.33.0.0/16")):
+        n1.ctl_ok(f"network create {name} --subnet {subnet}", timeout=20)
+    eventually(lambda: len(networks(n2)) == 2, 5, "n2 has the networks")
+    mine = [attach(n2, "mine"), attach(n2, "other", "other")]
+    seen = lambda: {name: len(remote(n1, n2, name)) for name in (NETWORK, "other")}
+    in_step(n1)
+    equal(seen(), {NETWORK: 0, "other": 0}, "n1 takes part in neither")
+    here = n1.container("here")
+    began = time.monotonic()
+    here.attach(conflist(NETWORK))
+    eventually(lambda: seen()[NETWORK] == 1, 3, "its first container brings what the others have")
+    lab.say(f"{time.monotonic() - began:.2f} s after the ADD was asked for")
+    equal(seen(), {NETWORK: 1, "other": 0}, "of this network")
+    more = attach(n2, "more")
+    eventually(lambda: seen() == {NETWORK: 2, "other": 0}, 5, "and what comes later")
+    n1.ctl_ok("service create web --network other --port 80 --publish 8000:80", timeout=20)
+    eventually(lambda: seen() == {NETWORK: 2, "other": 1}, 5, "a published port needs every node")
+    here.detach()
+    eventually(lambda: seen() == {NETWORK: 0, "other": 1}, 5, "with the last container it is gone")
+    n1.ctl_ok("service rm web --network other", timeout=20)
+    eventually(lambda: seen() == {NETWORK: 0, "other": 0}, 5, "so with the service")
+    for container in (*mine, more):
+        container.detach()
+    in_step(n1)
+
+
+@limit(90)
+def test_CLU_17_a_command_shows_whether_the_directories_are_as_the_store_says(lab):
+    n1, n2 = cluster_of(lab, "n1", "n2")
+    n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
+    eventually(lambda: networks(n2), 5, "n2 has the network")
+    for node in (n1, n2):
+        attach(node, "c")
+    eventually(lambda: remote(n1, n2) and remote(n2, n1), 5, "they know each other's")
+    in_step(n1)
+    contains(n2.ctl_ok("cluster check", timeout=20), "n2: in step", "on a node of itself")
+    contains(n1.ctl_ok("cluster check --local", timeout=20), "n1: in step", "and on a manager, if that is wanted")
+    path = f"/run/fairlead/remote/endpoints/{NETWORK}/n1/{remote(n2, n1)[0]}"
+    n2.must(f"rm {path}")
+    document = n2.read_json(f"/var/lib/fairlead/networks/{NETWORK}.json")
+    document["mtu"] = 1300
+    n2.write(f"/var/lib/fairlead/networks/{NETWORK}.json", json.dumps(document))
+    own = n2.ctl("cluster check", timeout=20)
+    equal(own.rc, 1, "what differs is exit status 1")
+    everybody = n1.ctl("cluster check", timeout=30)
+    equal(everybody.rc, 1, "also where a manager asks")
+    key = path.split("remote/")[1][:-5]
+    for text in (own.out, everybody.out):
+        contains(text, f"{key}: is missing here", "what is missing, by name")
+        contains(text, f"networks/{NETWORK}: differs", "and what differs")
+    contains(everybody.out, "n1: in step", "who is in step is said, too")
+    found = json.loads(n1.ctl("cluster check --json", timeout=30).out)
+    equal((found["inStep"], sorted(found["nodes"]["n2"]["differences"])), (False, sorted([key, f"networks/{NETWORK}"])),
+          "as JSON")
+    n2.agent.restart()
+    synced(n2, 20)
+    in_step(n1)

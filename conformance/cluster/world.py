@@ -1,5 +1,8 @@
 """What the cluster tests share: hosts that found and join, and what they say about it."""
-from lab import eventually
+import json
+import socket
+
+from lab import conflist, eventually
 
 NETWORK = "appnet"
 REMOTE = "/run/fairlead/remote/endpoints"
@@ -27,6 +30,41 @@ def join(node, manager, role="node"):
     joined = try_join(node, manager, token(manager, role))
     if joined.rc != 0:
         raise AssertionError(f"{node.name} could not join: {joined.err}")
+
+
+def attach(node, name, network=NETWORK):
+    container = node.container(name)
+    container.attach(conflist(network))
+    return container
+
+
+def in_step(manager, within=15):
+    """Every live member finds its directory as the managers' store is."""
+    def all_in_step():
+        checked = manager.ctl("cluster check", timeout=30)
+        if checked.rc:
+            raise AssertionError(checked.out + checked.err)
+        return True
+    eventually(all_in_step, within, "all directories are as the store says")
+
+
+def etcd(node, path, request):
+    """A request to the etcd of a manager, past everything of ours."""
+    return node.call(_post_to_etcd, path, json.dumps(request))
+
+
+def _post_to_etcd(path, body):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(5)
+        stream.connect("/run/fairlead/etcd/etcd.sock:0")
+        stream.sendall(f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        answer = b""
+        while part := stream.recv(65536):
+            answer += part
+    head, _, text = answer.partition(b"\r\n\r\n")
+    if b" 200 " not in head.splitlines()[0]:
+        raise AssertionError(f"etcd: {head.decode()} {text.decode()}")
+    return json.loads(text)
 
 
 def status(node):
