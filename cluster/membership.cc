@@ -140,19 +140,40 @@ std::string peer_url(const HostPort& address) {
   return "https://" + to_text(peer);
 }
 
+namespace {
+
+Result<void> discard(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return fail("remove " + path + ": " + error.message(), error.value());
+  return {};
+}
+
+// What is in the folders of run/remote/. The folders themselves stay: daemons watch them and make them again at once
+// when they vanish, so that removing their parent fails.
+Result<void> empty_remote(const std::string& remote) {
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(remote, none)) {
+    if (!entry.is_directory(none)) FL_CHECK(discard(entry.path().string()));
+    for (const auto& below : std::filesystem::directory_iterator(entry.path(), none))
+      FL_CHECK(discard(below.path().string()));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> forget_membership(const Paths& paths) {
   FL_CHECK(remove_file(membership_path(paths)));
-  std::error_code error;
   FL_TRY(auto nodes, list_documents(paths.state + "/nodes"));
   for (const auto& name : nodes) {
     const std::string path = paths.state + "/nodes/" + name + ".json";
     FL_TRY(auto text, read_file(path));
     if (text && !mark_of(*text).empty()) FL_CHECK(remove_file(path));
   }
-  for (const auto& folder : {paths.state + "/pki", paths.state + "/etcd", paths.run + "/remote", paths.run + "/etcd"}) {
-    std::filesystem::remove_all(folder, error);
-    if (error) return fail("remove " + folder + ": " + error.message(), error.value());
-  }
+  for (const auto& folder : {paths.state + "/pki", paths.state + "/etcd", paths.run + "/etcd"})
+    FL_CHECK(discard(folder));
+  FL_CHECK(empty_remote(paths.run + "/remote"));
   FL_CHECK(remove_file(paths.state + "/cluster-revision.json"));
   return {};
 }
