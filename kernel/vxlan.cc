@@ -50,6 +50,9 @@ Message add_vxlan(const VxlanSpec& s) {
     info.nest(IFLA_INFO_DATA, [&](Message& data) {
       data.put_u32(IFLA_VXLAN_ID, s.vni).put_u8(IFLA_VXLAN_LEARNING, 0).put_u16(IFLA_VXLAN_PORT, htons(s.port));
       data.put(s.local.is_v4() ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, s.local.bytes(), s.local.size());
+      // As the packet inside has it (drivers/net/vxlan/vxlan_core.c, vxlan_xmit_one): a narrower underlay then tells,
+      // and the sender is told, where otherwise every packet would be cut in two.
+      data.put_u8(IFLA_VXLAN_DF, VXLAN_DF_INHERIT);
     });
   });
   return m;

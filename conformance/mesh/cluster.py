@@ -11,16 +11,30 @@ def vni_of(network):
 
 
 class Cluster:
-    """Nodes on one wire. family: of the underlay. agents: whether the daemons run."""
+    """Nodes on one wire. family: of the underlay. agents: whether the daemons run. narrow: the last node is on a
+    wire of its own, and this is the MTU between the two wires."""
 
-    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500, balancer="nft", internal=False, port=0):
+    def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500, balancer="nft", internal=False, port=0,
+                 narrow=0):
         self.lab, self.family = lab, family
         self.wire = lab.segment("wire", mtu=mtu)
-        self.nodes = [lab.host(name, self.wire) for name in NAMES[:count]]
+        wires = [self.wire] * count
+        if narrow:
+            wires[-1] = lab.segment("far", mtu=mtu)
+        self.nodes = [lab.host(name, wire) for name, wire in zip(NAMES, wires)]
         self.outside = lab.outside(self.wire)
+        if narrow:
+            between = lab.segment("between", mtu=narrow)
+            gateways = [lab.host(f"gateway-{wire.name}", wire, between, address=200 + i) for i, wire in enumerate((self.wire, wires[-1]))]
+            for gateway, other in zip(gateways, reversed(gateways)):
+                for version, key in ((4, "net.ipv4.ip_forward"), (6, "net.ipv6.conf.all.forwarding")):
+                    gateway.sysctl(key, 1)
+                    gateway.must(f"ip -{version} route add default via", other.address(version, 1))
         self.networks = networks
-        for node in self.nodes:
-            node.must("ip route add default via", self.outside.address(4))
+        for node, wire in zip(self.nodes, wires):
+            default = gateways[wire is not self.wire] if narrow else self.outside
+            for version in (4, 6):
+                node.must(f"ip -{version} route add default via", default.address(version))
             node.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": node.name, "balancer": balancer})
             for network in networks:
                 node.write(f"/var/lib/fairlead/networks/{network}.json",

@@ -196,6 +196,22 @@ def test_OVL_14_a_container_with_too_large_an_mtu_is_told(lab):
     contains(a.must("ip route get", b.ip), "mtu 1450", "and the container was told what would")
 
 
+def test_OVL_18_a_narrower_way_between_the_nodes_is_told_to_who_sends(lab):
+    """RFC 1191 through the overlay: the router in the underlay tells the node, the node's router tells the container."""
+    cluster = Cluster(lab, narrow=1400)
+    a, b = cluster.pair()
+    eventually(lambda: reaches(a, b), 5, "both families")
+    with cluster.nodes[1].capture("eth0") as wire:
+        true(a.ping(b.ip, size=1300, df=True), "what fits passes")
+        eventually(lambda: a.ping(b.ip, size=1400, df=True) is None and "mtu 1350" in a.must("ip route get", b.ip), 5,
+                   "what does not fit is refused, and the container knows the size")
+        equal(a.tcp_request(b.ip, 7000, payload="x" * 200000, timeout=5).name, "appnet-b", "a large request")
+        equal(a.tcp_request(b.ip6, 7000, payload="x" * 200000, timeout=5).name, "appnet-b", "by IPv6, too")
+        large = wire.count(lambda p: p.vxlan() and len(p.raw) > 1350)
+        true(large > 20, f"full-size packets came over the wire: {large}")
+        equal(wire.count(lambda p: p.ethertype == 0x0800 and struct.unpack_from(">H", p.raw, 20)[0] & 0x3fff), 0, "and none in pieces")
+
+
 def test_OVL_08_an_ipv6_underlay(lab):
     cluster = Cluster(lab, family=6)
     a, b = cluster.pair()
