@@ -1,9 +1,13 @@
 #include "ctl/documents.h"
 
+#include <algorithm>
+#include <array>
+
 #include <nlohmann/json.hpp>
 
 #include "base/names.h"
 #include "ctl/table.h"
+#include "state/node_name.h"
 #include "state/store.h"
 
 namespace fairlead::ctl {
@@ -19,31 +23,60 @@ Result<std::optional<Record>> read_document(const std::string& path,
   return std::optional<Record>(std::move(record));
 }
 
-// All documents of folder/NETWORK/*.json for the given networks, or for every folder there is.
+// The documents of one network's folder, added to records.
+template <class Record, class Identity>
+Result<void> read_folder(Context& context, const std::string& folder, const std::string& network,
+                         Result<Record> (*decode)(const Json&, const std::string&), Identity identity,
+                         std::vector<Record>& records) {
+  FL_TRY(auto names, list_documents(folder));
+  for (const auto& name : names) {
+    std::string path = folder + "/" + name + ".json";
+    auto record = read_document(path, decode);
+    if (record && *record && ((*record)->network != network || identity(**record) != name))
+      record = fail(path + ": the names inside do not match the path; rename the file or correct the names");
+    if (!record) context.warnings.push_back(record.error().message);
+    if (record && *record) records.push_back(std::move(**record));
+  }
+  return {};
+}
+
+// The folders of top/, or only this one, that are named like objects.
+Result<std::vector<std::string>> named_folders(Context& context, const std::string& top, const std::string& only) {
+  if (!only.empty()) return std::vector<std::string>{only};
+  FL_TRY(auto names, list_folders(top));
+  std::erase_if(names, [&](const std::string& name) {
+    if (is_object_name(name)) return false;
+    context.warnings.push_back(top + "/" + name + ": not the name of a network; the folder is ignored");
+    return true;
+  });
+  return names;
+}
+
+// All documents of top/NETWORK/*.json for the given network, or for every folder there is.
 template <class Record, class Identity>
 Result<std::vector<Record>> read_folders(Context& context, const std::string& top, const std::string& only,
                                          Result<Record> (*decode)(const Json&, const std::string&), Identity identity) {
-  std::vector<std::string> networks{only};
-  if (only.empty()) {
-    FL_TRY(networks, list_folders(top));
-  }
+  FL_TRY(auto networks, named_folders(context, top, only));
   std::vector<Record> records;
-  for (const auto& network : networks) {
-    if (!is_object_name(network)) {
-      context.warnings.push_back(top + "/" + network + ": not the name of a network; the folder is ignored");
-      continue;
-    }
-    FL_TRY(auto names, list_documents(top + "/" + network));
-    for (const auto& name : names) {
-      std::string path = top + "/" + network + "/" + name + ".json";
-      auto record = read_document(path, decode);
-      if (record && *record && ((*record)->network != network || identity(**record) != name))
-        record = fail(path + ": the names inside do not match the path; rename the file or correct the names");
-      if (!record) context.warnings.push_back(record.error().message);
-      if (record && *record) records.push_back(std::move(**record));
-    }
-  }
+  for (const auto& network : networks)
+    FL_CHECK(read_folder(context, top + "/" + network, network, decode, identity, records));
   return records;
+}
+
+std::string key_of(const Endpoint& endpoint) { return endpoint.key(); }
+std::string service_of(const ServiceHealth& health) { return health.service; }
+
+// (network, node, folder) of what other nodes say: run/remote/KIND/NETWORK/NODE/.
+Result<std::vector<std::array<std::string, 3>>> remote_folders(Context& context, const std::string& kind,
+                                                               const std::string& only) {
+  const std::string top = context.paths.run + "/remote/" + kind;
+  std::vector<std::array<std::string, 3>> folders;
+  FL_TRY(auto networks, named_folders(context, top, only));
+  for (const auto& network : networks) {
+    FL_TRY(auto nodes, list_folders(top + "/" + network));
+    for (const auto& node : nodes) folders.push_back({network, node, top + "/" + network + "/" + node});
+  }
+  return folders;
 }
 
 }  // namespace
@@ -66,15 +99,33 @@ Result<std::vector<Service>> read_services(Context& context, const std::string& 
 }
 
 Result<std::vector<Endpoint>> read_endpoints(Context& context, const std::string& network) {
-  return read_folders(context, context.paths.endpoints(), network, decode_endpoint,
-                      [](const Endpoint& e) { return e.key(); });
+  return read_folders(context, context.paths.endpoints(), network, decode_endpoint, key_of);
+}
+
+Result<std::vector<Endpoint>> read_all_endpoints(Context& context, const std::string& network) {
+  FL_TRY(auto endpoints, read_endpoints(context, network));
+  FL_TRY(auto self, node_name(context.paths));
+  for (auto& endpoint : endpoints) endpoint.node = self;
+  FL_TRY(auto folders, remote_folders(context, "endpoints", network));
+  for (const auto& [name, node, folder] : folders)
+    FL_CHECK(read_folder(context, folder, name, decode_endpoint, key_of, endpoints));
+  std::stable_sort(endpoints.begin(), endpoints.end(),
+                   [](const Endpoint& a, const Endpoint& b) { return a.network < b.network; });
+  return endpoints;
 }
 
 std::set<std::string> read_unhealthy(Context& context, const Service& service) {
-  auto health = read_document(context.paths.health(service.network, service.name), decode_health);
-  if (!health) context.warnings.push_back(health.error().message);
-  if (!health || !*health) return {};
-  return {(*health)->unhealthy.begin(), (*health)->unhealthy.end()};
+  std::vector<ServiceHealth> said;
+  auto own = read_document(context.paths.health(service.network, service.name), decode_health);
+  if (!own) context.warnings.push_back(own.error().message);
+  if (own && *own) said.push_back(std::move(**own));
+  if (auto folders = remote_folders(context, "health", service.network))
+    for (const auto& [network, node, folder] : *folders)
+      (void)read_folder(context, folder, network, decode_health, service_of, said);
+  std::set<std::string> unhealthy;
+  for (const auto& health : said)
+    if (health.service == service.name) unhealthy.insert(health.unhealthy.begin(), health.unhealthy.end());
+  return unhealthy;
 }
 
 Result<Network> need_network(Context& context, const std::string& name) {

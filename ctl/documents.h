@@ -17,7 +17,9 @@ Result<std::vector<Network>> read_networks(Context& context);
 // Of one network, or of all when it is empty. Sorted by network and name.
 Result<std::vector<Service>> read_services(Context& context, const std::string& network = "");
 Result<std::vector<Endpoint>> read_endpoints(Context& context, const std::string& network = "");
-// Attachment keys of the endpoints that fairlead-lb found unhealthy for a service.
+// Also those of other nodes, as far as this node knows them; sorted by network, this node's first.
+Result<std::vector<Endpoint>> read_all_endpoints(Context& context, const std::string& network = "");
+// Attachment keys of the endpoints that fairlead-lb, here or on their node, found unhealthy for a service.
 std::set<std::string> read_unhealthy(Context& context, const Service& service);
 
 // The network, or an Error that says which networks there are.

@@ -8,6 +8,7 @@
 #include "base/names.h"
 #include "ctl/documents.h"
 #include "ctl/table.h"
+#include "state/store.h"
 
 namespace fairlead::ctl {
 namespace {
@@ -70,19 +71,24 @@ std::string describe(const Endpoint& e) {
 
 Output endpoint_list(Context& context, const std::string& network, const std::string& service) {
   if (!network.empty()) FL_CHECK(need_network(context, network));
-  FL_TRY(auto endpoints, read_endpoints(context, network));
+  FL_TRY(auto endpoints, read_all_endpoints(context, network));
   if (!service.empty()) std::erase_if(endpoints, [&](const Endpoint& e) { return !contains(e.services, service); });
   if (context.json) return json_array(endpoints);
+  FL_TRY(auto nodes, list_documents(context.paths.nodes()));
+  std::vector<std::string> header{"NETWORK", "NAMES", "CONTAINER", "INTERFACE", "ADDRESSES", "SERVICES", "STATE"};
+  if (!nodes.empty()) header.insert(header.begin() + 1, "NODE");
   std::vector<std::vector<std::string>> rows;
-  for (const auto& e : endpoints)
+  for (const auto& e : endpoints) {
     rows.push_back({e.network, join(e.names, ","), std::string(short_id(e.container)), e.ifname,
                     join(texts(e.addresses)), join(e.services, ","), e.state});
-  return table({"NETWORK", "NAMES", "CONTAINER", "INTERFACE", "ADDRESSES", "SERVICES", "STATE"}, rows);
+    if (!nodes.empty()) rows.back().insert(rows.back().begin() + 1, e.node);
+  }
+  return table(header, rows);
 }
 
 Output endpoint_inspect(Context& context, const std::string& what, const std::string& network) {
   if (!network.empty()) FL_CHECK(need_network(context, network));
-  FL_TRY(auto endpoints, read_endpoints(context, network));
+  FL_TRY(auto endpoints, read_all_endpoints(context, network));
   endpoints = select(endpoints, what);
   std::set<std::string> containers;
   for (const auto& e : endpoints) containers.insert(e.container);

@@ -157,7 +157,7 @@ Output service_list(Context& context, const std::string& network) {
   if (!network.empty()) FL_CHECK(need_network(context, network));
   FL_TRY(auto services, read_services(context, network));
   if (context.json) return json_array(services);
-  FL_TRY(auto endpoints, read_endpoints(context, network));
+  FL_TRY(auto endpoints, read_all_endpoints(context, network));
   std::vector<std::vector<std::string>> rows;
   for (const auto& s : services) {
     auto tasks = tasks_of(s, endpoints, read_unhealthy(context, s));
@@ -171,7 +171,7 @@ Output service_list(Context& context, const std::string& network) {
 
 Output service_inspect(Context& context, const std::string& network, const std::string& name) {
   FL_TRY(auto service, need_service(context, network, name));
-  FL_TRY(auto endpoints, read_endpoints(context, network));
+  FL_TRY(auto endpoints, read_all_endpoints(context, network));
   auto tasks = tasks_of(service, endpoints, read_unhealthy(context, service));
   if (!context.json) return describe(service, tasks);
   FL_TRY(Json json, document_of(encode(service)));
@@ -179,6 +179,7 @@ Output service_inspect(Context& context, const std::string& network, const std::
   for (const auto& task : tasks)
     json["tasks"].push_back({{"name", task_name(*task.endpoint)},
                              {"container", task.endpoint->container},
+                             {"node", task.endpoint->node},
                              {"addresses", texts(task.endpoint->addresses)},
                              {"weight", weight_of(service, *task.endpoint)},
                              {"state", task.endpoint->state},
