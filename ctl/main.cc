@@ -11,6 +11,7 @@
 #include "ctl/context.h"
 #include "ctl/endpoint_commands.h"
 #include "ctl/network_commands.h"
+#include "ctl/node_commands.h"
 #include "ctl/parse.h"
 #include "ctl/reservation_commands.h"
 #include "ctl/service_commands.h"
@@ -178,6 +179,9 @@ void add_other_commands(CLI::App& app, Context& context, Arguments& a, Outcome& 
     run_parsed(outcome, Address::parse(a.address),
                [&](const Address& address) { return endpoint_who_has(context, address, a.filter_network); });
   });
+  CLI::App* node = add_group(app, outcome, "node", "Nodes: the hosts of the cluster");
+  add_command(*node, context, "ls", "List them, with who is live and how many endpoints are known of each")
+      ->callback([&] { outcome.output = node_list(context); });
   add_command(app, context, "status", "Daemons, counts and problems of this node")->callback([&] {
     outcome.output = status(context);
   });

@@ -17,6 +17,8 @@ def test_CLU_01_one_command_founds_one_joins_and_a_network_made_on_one_is_on_all
     numbers = {m["name"]: m["number"] for m in status(n1)["members"]}
     equal(numbers, {"n1": 1, "n2": 2, "n3": 3}, "numbers in the order of joining")
     equal(n2.read_json("/var/lib/fairlead/nodes/n3.json")["address"], n3.address(4), "every node knows every other")
+    equal([(n["name"], n["role"], n["live"], n["self"]) for n in n2.ctl_json("node ls")],
+          [("n1", "manager", True, False), ("n2", "node", True, True), ("n3", "node", True, False)], "and lists them")
     n1.ctl_ok("service rm web --network appnet", timeout=20)
     n1.ctl_ok("network rm appnet", timeout=20)
     eventually(lambda: not networks(n2) and not networks(n3), 5, "removed on one, gone on all")
