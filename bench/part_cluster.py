@@ -74,6 +74,7 @@ def _measure(ctx):
         n1.ctl_ok(f"network create {name} --subnet 10.{100 + number}.0.0/16", timeout=20)
     _until(lambda: len(world.networks(n2)) == len(names), time.monotonic(), "the networks")
     remote = f"{world.REMOTE}/net0/n2"
+    _put(n1, "net0", [99999])      # it takes part
     result = {"converge": []}
     for turn in range(ctx.rounds(3, 1)):
         begin = _put(n2, "net0", range(turn * 1000, turn * 1000 + 1000))
