@@ -1,6 +1,8 @@
 #include "agent/cluster_member.h"
 
 #include "base/log.h"
+#include "cluster/node_keys.h"
+#include "state/store.h"
 
 namespace fairlead::agent {
 
@@ -16,8 +18,22 @@ void ClusterMember::tick() {
     done = cluster::forget_membership(paths_);
     if (done) log_info("cluster: this node has left");
   }
+  if (done) done = keep_keys(self && *self);
   if (!done && done.error().message != told_) log_error(done.error().with("cluster").message);
   told_ = done ? "" : done.error().message;
+}
+
+// A node of several has keys, whoever wrote the documents of the others.
+Result<void> ClusterMember::keep_keys(bool member) {
+  if (have_keys_) return {};
+  if (!member) {
+    FL_TRY(auto nodes, list_documents(paths_.nodes()));
+    if (nodes.empty()) return {};
+  }
+  FL_TRY(auto keys, cluster::ensure_node_keys(paths_));
+  have_keys_ = true;
+  log_info("keys: this node's seal key is " + cluster::key_fingerprint(keys.seal));
+  return {};
 }
 
 Result<void> ClusterMember::start(const cluster::Membership& self) {

@@ -25,8 +25,10 @@ class ClusterMember {
 
  private:
   Result<void> start(const cluster::Membership& self);
+  Result<void> keep_keys(bool member);
   Paths paths_;
   std::string told_;
+  bool have_keys_ = false;
   std::unique_ptr<cluster::Front> front_;
   std::unique_ptr<cluster::Member> member_;
   std::unique_ptr<cluster::Control> control_;

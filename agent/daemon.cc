@@ -1,6 +1,7 @@
 #include "agent/daemon.h"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -18,6 +19,7 @@
 #include "agent/status.h"
 #include "base/daemon.h"
 #include "base/log.h"
+#include "cluster/node_keys.h"
 
 namespace fairlead::agent {
 namespace {
@@ -60,6 +62,14 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Keys are in this process: no core dumps, nobody but root looks into it.
+Result<void> protect_memory() {
+  const rlimit none{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &none) != 0) return fail_errno("forbid", "core dumps");
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("forbid", "looking into this process");
+  return {};
 }
 
 enum class Wake { kPass, kRescan, kStop };
@@ -114,6 +124,8 @@ struct Loop {
 
 Result<void> run_daemon(const Paths& paths, const Settings& settings) {
   raise_descriptor_limit();
+  FL_CHECK(protect_memory());
+  FL_CHECK(cluster::check_node_keys(paths));
   FL_TRY(Fd signals, open_signals());
   SharedText text;
   // First, because it holds the lock that makes us the only one.

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cluster/check.h"
+#include "cluster/node_keys.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -58,8 +59,8 @@ Result<Json> Control::answer(const Json& request) {
   if (op == "status") return status();
   if (op == "submit") return submit(request);
   if (op == "leave") return leave(flag_at(request, "force"));
-  if (op == "token" || op == "evict") return member_.client().ask(request, kManagerMs);
   if (op == "check") return check(flag_at(request, "all"));
+  if (op == "token" || op == "evict" || op == "rotate") return member_.client().ask(request, kManagerMs);
   if (op == "accept") {
     FL_CHECK(member_.accept());
     return Json::object();
@@ -97,10 +98,13 @@ Result<Json> Control::status() {
   auto pem = load_secret(PkiPaths(paths_).own());
   auto info = pem ? inspect_certificate(*pem) : fail(pem.error());
   if (info) json["certificate"] = {{"from", info->not_before}, {"until", info->not_after}};
+  // The fingerprint only, and of the public half.
+  if (auto keys = load_public_keys(paths_); keys && *keys) json["sealKey"] = key_fingerprint((*keys)->seal);
   if (now.state != "synced") return json;
   auto cluster = member_.client().ask({{"op", "status"}}, kManagerMs);
   if (cluster) {
     json["store"] = text_at(*cluster, "store");
+    if (cluster->contains("keys")) json["keys"] = (*cluster)["keys"];
     json["storeRevision"] = number_at(*cluster, "revision");
     json["members"] = cluster->value("members", Json::array());
   }

@@ -5,7 +5,7 @@
 //   status                       how this node and its cluster are
 //   begin                        {"revision","role","name"}: the directory is at least as new as that
 //   submit {key,value,revision}  a network or service, decided on that revision; answers when it is in the directory
-//   token {role,seconds,uses}, evict {name}, leave {force}, accept
+//   token {role,seconds,uses}, evict {name}, rotate {what}, leave {force}, accept
 //
 // Threading: one thread, one connection at a time.
 #pragma once

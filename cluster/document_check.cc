@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/names.h"
 #include "cluster/channel.h"
+#include "cluster/key_documents.h"
 #include "state/node_record.h"
 #include "state/paths.h"
 #include "state/records.h"
@@ -20,6 +21,20 @@ Result<void> agree(bool same, std::string_view key) {
 Result<void> check_attachment(const std::vector<std::string>& parts, const Json& json, const std::string& source) {
   FL_TRY(Endpoint endpoint, decode_endpoint(json, source));
   return agree(endpoint.network == parts[1] && endpoint.node == parts[2] && endpoint.key() == parts[3], source);
+}
+
+Result<void> check_key_document(const std::vector<std::string>& parts, const std::string& value,
+                                const std::string& source) {
+  if (source == "keys/epochs") FL_CHECK(decode_epoch_list(value, source));
+  if (parts[0] == "keys" && parts.size() == 3) {
+    FL_TRY(SealedCopy copy, decode_sealed_copy(value, source));
+    return agree(copy.epoch == parts[2] && is_object_name(parts[1]), source);
+  }
+  if (parts[0] == "associations" && parts.size() == 3) {
+    FL_TRY(AssociationDocument document, decode_association(value, source));
+    return agree(document.node == parts[1] && document.peer == parts[2] && parts[1] != parts[2], source);
+  }
+  return {};
 }
 
 }  // namespace
@@ -59,7 +74,7 @@ Result<void> check_document(std::string_view key, const std::string& value) {
     return agree(health.network == parts[1] && health.service == parts[3] && is_object_name(parts[2]), key);
   }
   if (parts[0] == "endpoints" && parts.size() == 4) return check_attachment(parts, json, source);
-  return {};
+  return check_key_document(parts, value, source);
 }
 
 Result<std::string> with_mark(const std::string& document, const std::string& cluster) {

@@ -18,6 +18,7 @@ struct InitOptions {
   HostPort address;
   int64_t certificate_seconds = int64_t{90} * 86400;
   int64_t lease_seconds = 5;
+  int64_t key_seconds = int64_t{12} * 3600;  // an epoch's age at which the next one is made
 };
 Result<Membership> found_cluster(const Paths& paths, const InitOptions& options);
 

@@ -22,7 +22,8 @@ Front::Front(Paths paths, Membership self)
     : paths_(std::move(paths)),
       self_(std::move(self)),
       etcd_(EtcdProcess(paths_, self_).socket_path()),
-      registry_(paths_, self_, etcd_, feed_) {
+      registry_(paths_, self_, etcd_, feed_),
+      epochs_(paths_, self_, etcd_, feed_) {
   keeper_ = std::thread([this] { keep(); });
   feeder_ = std::thread([this] { feed(); });
   listener_ = std::thread([this] { listen(); });
@@ -90,6 +91,8 @@ void Front::tend_cluster() {
     for (const auto& member : *members)
       if (member.learner && !member.name.empty() && etcd_.promote(member.id))
         log_info("manager " + member.name + " has its vote");
+  if (auto kept = epochs_.tend(); !kept && kept.error().message != keys_problem_)
+    log_error((keys_problem_ = kept.error().message));
   if (now_ms() < sweep_at_) return;  // it looks at every document
   sweep_at_ = now_ms() + kSweepMs;
   if (auto swept = registry_.sweep(); !swept) log_debug(swept.error().message);
@@ -149,7 +152,7 @@ void Front::serve(Fd socket, const std::string& peer, Connection& connection) {
   auto secured = tls->accept(std::move(socket), kHandshakeMs, stop_);
   leave_handshake(peer);
   if (secured) {
-    Session({paths_, self_, etcd_, feed_, registry_, stop_}, std::move(*secured), peer).run();
+    Session({paths_, self_, etcd_, feed_, registry_, epochs_, stop_}, std::move(*secured), peer).run();
   } else if (secured.error().sys != ECANCELED) {
     log_info("refused a connection from " + peer + ": " + secured.error().message);
   }

@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "cluster/epoch_keeper.h"
 #include "cluster/etcd_client.h"
 #include "cluster/feed.h"
 #include "cluster/membership.h"
@@ -58,6 +59,7 @@ class Front {
   EtcdClient etcd_;
   Feed feed_;
   Registry registry_;
+  EpochKeeper epochs_;
   StopSignal stop_;
   std::mutex mutex_;  // tls_, handshakes_
   std::shared_ptr<TlsServer> tls_;
@@ -65,6 +67,7 @@ class Front {
   size_t handshakes_count_ = 0;
   std::list<Connection> connections_;  // the listener's own
   int64_t sweep_at_ = 0;               // the keeper's
+  std::string keys_problem_;           // the keeper's: as it was logged
   std::thread keeper_, feeder_, listener_;
 };
 

@@ -20,6 +20,7 @@
 #include "cluster/manager_client.h"
 #include "cluster/membership.h"
 #include "cluster/mirror.h"
+#include "cluster/node_keys.h"
 #include "cluster/publication.h"
 #include "cluster/scope.h"
 
@@ -64,6 +65,7 @@ class Member {
   Result<void> publish_once();
   Result<void> publish_on(Channel& channel, StateView& view);
   Result<void> renew(Channel& channel);
+  Result<void> announce(Channel& channel, std::optional<PublicKeys>& announced);
   int64_t renewal_due();
   Result<void> save_revision(int64_t revision);
 

@@ -2,14 +2,19 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <random>
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "cluster/encoding.h"
+#include "cluster/key_documents.h"
 #include "cluster/member.h"
 #include "cluster/roles.h"
+#include "state/watcher.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -37,7 +42,8 @@ Result<void> send_differences(Channel& channel, const Feed::Documents& wanted, F
     auto sent = send(request);
     if (sent) continue;
     if (!refused(sent.error())) return sent;
-    for (const auto& [key, value] : request.value("put", Json::object()).items()) {
+    const Json puts = request.value("put", Json::object());  // items() refers to it
+    for (const auto& [key, value] : puts.items()) {
       auto one = send({{"op", "write"}, {"put", {{key, value}}}});
       if (!one && !refused(one.error())) return one;
       if (!one) log_warning("cluster: " + one.error().message);
@@ -51,9 +57,9 @@ Result<void> send_differences(Channel& channel, const Feed::Documents& wanted, F
   return {};
 }
 
-void wait_for_change(int fd, const StopSignal& stop, int64_t until_ms) {
-  pollfd fds[] = {{fd, POLLIN, 0}, {stop.fd(), POLLIN, 0}};
-  (void)::poll(fds, fd < 0 ? 0 : 2, static_cast<int>(std::clamp<int64_t>(until_ms - now_ms(), 0, 1000)));
+void wait_for_change(std::array<int, 2> folders, const StopSignal& stop, int64_t until_ms) {
+  pollfd fds[] = {{folders[0], POLLIN, 0}, {folders[1], POLLIN, 0}, {stop.fd(), POLLIN, 0}};
+  (void)::poll(fds, 3, static_cast<int>(std::clamp<int64_t>(until_ms - now_ms(), 0, 1000)));
 }
 
 }  // namespace
@@ -113,8 +119,27 @@ Result<void> Member::publish_once() {
   return publish_on(connection.channel, *view);
 }
 
+// The node's public keys, as run/keys.json says (fairlead-agent writes it). A manager that does not know this yet, or
+// refuses, does not stop the rest: without keys nothing encrypted leaves the node.
+Result<void> Member::announce(Channel& channel, std::optional<PublicKeys>& announced) {
+  auto keys = load_public_keys(paths_);
+  if (!keys || !*keys || announced == *keys) return {};
+  announced = *keys;
+  auto told = channel.ask(
+      {{"op", "announce"}, {"sealKey", to_base64((*keys)->seal)}, {"wireguardKey", to_base64((*keys)->wireguard)}},
+      kAskMs);
+  if (told || told.error().sys == ETIMEDOUT || told.error().sys == ECONNRESET)
+    return told ? Result<void>() : fail(told.error());
+  log_warning(told.error().with("cluster: telling this node's public keys").message);
+  return {};
+}
+
 Result<void> Member::publish_on(Channel& channel, StateView& view) {
   Feed::Documents stored;
+  std::optional<PublicKeys> announced;
+  FL_TRY(auto associations, StateWatcher::open());
+  FL_CHECK(make_folders(associations_folder(paths_)));
+  FL_CHECK(associations.watch({0, "", false, associations_folder(paths_)}));
   int64_t check_at = 0, live_at = 0;
   while (!stop_.is_set()) {
     if (status().state == "held") return fail("the managers' store has gone back", ERANGE);
@@ -132,12 +157,16 @@ Result<void> Member::publish_on(Channel& channel, StateView& view) {
       } else {
         FL_CHECK(view.refresh());
       }
-      FL_CHECK(send_differences(channel, own_documents(view, self_.name), stored));
+      FL_CHECK(associations.drain([](StateWatcher::What, const StateWatcher::Folder&, const std::string&) {}));
+      FL_CHECK(announce(channel, announced));
+      auto wanted = own_documents(view, self_.name);
+      FL_CHECK(add_associations(paths_, self_.name, wanted));
+      FL_CHECK(send_differences(channel, wanted, stored));
     } else if (now_ms() >= live_at) {
       FL_CHECK(channel.ask({{"op", "status"}}, kAskMs));  // or the manager hangs up
       live_at = now_ms() + kCheckMs;
     }
-    wait_for_change(view.fd(), stop_, live_at);
+    wait_for_change({view.fd(), associations.fd()}, stop_, live_at);
   }
   return fail("stopped", ECANCELED);
 }

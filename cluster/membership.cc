@@ -38,6 +38,7 @@ Result<Membership> decode(const Json& json, const std::string& path) {
   m.founder = flag_at(json, "founder");
   m.certificate_seconds = number_at(json, "certificateSeconds");
   m.lease_seconds = number_at(json, "leaseSeconds");
+  m.key_seconds = number_at(json, "keySeconds");
   auto managers = json.find("managers");
   if (managers != json.end() && managers->is_array())
     for (const auto& item : *managers)
@@ -77,6 +78,7 @@ Result<void> save_membership(const Paths& paths, const Membership& m) {
     json["founder"] = true;
     json["certificateSeconds"] = m.certificate_seconds;
     json["leaseSeconds"] = m.lease_seconds;
+    json["keySeconds"] = m.key_seconds;
   }
   return replace_file(membership_path(paths), dump_json(json) + "\n", Durability::kDurable);
 }

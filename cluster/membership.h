@@ -24,9 +24,10 @@ struct Membership {
   HostPort address;                // of this node; a manager's front listens there
   std::vector<HostPort> managers;  // as last known; never empty
   // Managers only: what etcd is told when it starts for the first time.
-  std::string etcd_cluster;                            // "n1=https://192.0.2.1:7311,…"
-  bool founder = false;                                // it makes the store; taken back once it is there
-  int64_t certificate_seconds = 0, lease_seconds = 0;  // founder only: the cluster's settings
+  std::string etcd_cluster;  // "n1=https://192.0.2.1:7311,…"
+  bool founder = false;      // it makes the store; taken back once it is there
+  // Founder only: the cluster's settings.
+  int64_t certificate_seconds = 0, lease_seconds = 0, key_seconds = 0;
 
   bool is_manager() const { return role == "manager"; }
 };

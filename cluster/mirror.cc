@@ -6,7 +6,10 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "cluster/document_check.h"
+#include "cluster/epoch_seal.h"
+#include "cluster/key_documents.h"
 #include "state/store.h"
 
 namespace fairlead::cluster {
@@ -33,10 +36,28 @@ std::optional<Mirror::Place> Mirror::place_of(const std::string& key) const {
   } else if ((parts[0] == "endpoints" || parts[0] == "health") && parts.size() == 4) {
     place.folder = paths_.run + "/remote/" + parts[0] + "/" + parts[1] + "/" + parts[2];
     place.path = place.folder + "/" + parts[3] + ".json";
-  } else {
+  } else if (!place_of_keys(parts, place)) {
     return std::nullopt;
   }
   return place;
+}
+
+bool Mirror::place_of_keys(const std::vector<std::string>& parts, Place& place) const {
+  place.folder = paths_.run + "/remote";
+  if (parts[0] == "keys" && parts.size() == 2 && parts[1] == "epochs") {
+    place.path = epochs_path(paths_);
+  } else if (parts[0] == "keys" && parts.size() == 3 && parts[1] == self_ && is_epoch_id(parts[2])) {
+    place.folder = sealed_copies_folder(paths_);
+    place.path = place.folder + "/" + parts[2] + ".json";
+    place.mode = 0600;
+    place.folder_mode = 0700;
+  } else if (parts[0] == "associations" && parts.size() == 3 && parts[2] == self_ && is_object_name(parts[1])) {
+    place.folder = remote_associations_folder(paths_);
+    place.path = place.folder + "/" + parts[1] + ".json";
+  } else {
+    return false;
+  }
+  return true;
 }
 
 bool Mirror::shown(const std::string& key) const {
@@ -66,10 +87,11 @@ Result<void> Mirror::write(const std::string& key, const Place& place, const std
     }
   }
   const Durability durability = place.durable ? Durability::kDurable : Durability::kBoot;
-  auto written = replace_file(place.path, text, durability);
+  auto written = replace_file(place.path, text, durability, place.mode);
   if (written || written.error().sys != ENOENT) return written;
-  FL_CHECK(make_folders(place.folder));
-  return replace_file(place.path, text, durability);
+  FL_CHECK(make_folders(place.folder.substr(0, place.folder.rfind('/'))));
+  FL_CHECK(make_folders(place.folder, place.folder_mode));
+  return replace_file(place.path, text, durability, place.mode);
 }
 
 Result<void> Mirror::remove(const Place& place) {
@@ -128,6 +150,12 @@ Result<std::vector<std::string>> Mirror::keys_on_disk() const {
       }
     }
   }
+  FL_TRY(auto epochs, read_file(epochs_path(paths_)));
+  if (epochs) keys.emplace_back("keys/epochs");
+  FL_TRY(auto copies, list_documents(sealed_copies_folder(paths_)));
+  for (const auto& name : copies) keys.push_back("keys/" + self_ + "/" + name);
+  FL_TRY(auto associations, list_documents(remote_associations_folder(paths_)));
+  for (const auto& name : associations) keys.push_back("associations/" + name + "/" + self_);
   return keys;
 }
 

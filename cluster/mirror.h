@@ -1,5 +1,6 @@
 // What the cluster says, as files of this node: networks, services and nodes below state/, endpoints and health of
-// other nodes below run/remote/.
+// other nodes below run/remote/, with what is said about keys: epochs, the secrets sealed to this node (0600), what
+// other nodes tell this one about their associations.
 //
 // Promise: a file is removed only when it was had from this cluster (it carries the cluster's mark, or is below
 // run/remote/, where nobody else writes) and the cluster has said that its document is gone. What is the node's own and
@@ -45,8 +46,10 @@ class Mirror {
   struct Place {
     std::string path, folder, lock;  // lock: empty when nobody else writes there
     bool durable = false;            // below state/
+    unsigned mode = 0640, folder_mode = 0755;
   };
   std::optional<Place> place_of(const std::string& key) const;
+  bool place_of_keys(const std::vector<std::string>& parts, Place& place) const;
   bool shown(const std::string& key) const;
   Result<void> settle(const std::string& key);
   Result<void> settle_all(const std::set<std::string>& keys);

@@ -2,7 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
+#include "base/names.h"
 #include "cluster/document_check.h"
+#include "cluster/key_documents.h"
+#include "state/store.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -53,10 +57,22 @@ Feed::Documents own_documents(const StateView& view, const std::string& node) {
   return documents;
 }
 
+Result<void> add_associations(const Paths& paths, const std::string& node, Feed::Documents& documents) {
+  const std::string folder = associations_folder(paths);
+  FL_TRY(auto peers, list_documents(folder));
+  for (const auto& peer : peers) {
+    FL_TRY(auto text, read_file(folder + "/" + peer + ".json"));
+    if (text && is_object_name(peer)) documents["associations/" + node + "/" + peer] = std::move(*text);
+  }
+  return {};
+}
+
 bool is_published(const std::string& key, const std::string& node) {
-  if (!key.starts_with("endpoints/") && !key.starts_with("health/")) return false;
   auto parts = split_key(key);
-  return parts && parts->size() == 4 && (*parts)[2] == node;
+  if (!parts) return false;
+  if ((*parts)[0] == "associations") return parts->size() == 3 && (*parts)[1] == node;
+  const bool kind = (*parts)[0] == "endpoints" || (*parts)[0] == "health";
+  return kind && parts->size() == 4 && (*parts)[2] == node;
 }
 
 std::vector<Json> differences(const Feed::Documents& wanted, const Feed::Documents& stored) {

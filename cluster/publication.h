@@ -13,8 +13,11 @@ namespace fairlead::cluster {
 
 // Keys and documents of everything in the view, the node's name filled in.
 Feed::Documents own_documents(const StateView& view, const std::string& node);
+// And of what the node tells others about the associations with them (run/associations).
+Result<void> add_associations(const Paths& paths, const std::string& node, Feed::Documents& documents);
 
-// Whether a document of the store is one of those of this node: endpoints/NETWORK/NODE/…, health/NETWORK/NODE/….
+// Whether a document of the store is one of those of this node: endpoints/NETWORK/NODE/…, health/NETWORK/NODE/…,
+// associations/NODE/….
 bool is_published(const std::string& key, const std::string& node);
 
 // The requests (session.h: write) that make the store's documents the node's, at most kMaxEtcdChanges changes and about

@@ -8,6 +8,7 @@
 #include "cluster/channel.h"
 #include "cluster/document_check.h"
 #include "cluster/encoding.h"
+#include "cluster/key_documents.h"
 #include "cluster/member_documents.h"
 #include "cluster/roles.h"
 #include "cluster/token.h"
@@ -32,7 +33,8 @@ Result<void> Registry::found() const {
   Json document{{"apiVersion", 1},
                 {"cluster", self_.cluster},
                 {"certificateSeconds", settings.certificate_seconds},
-                {"leaseSeconds", settings.lease_seconds}};
+                {"leaseSeconds", settings.lease_seconds},
+                {"keySeconds", self_.key_seconds > 0 ? self_.key_seconds : kDefaultKeyInterval}};
   MemberRecord me{self_.name, self_.role, self_.number, self_.address, "", wall_seconds()};
   FL_CHECK(etcd_.apply({{EtcdCompare::kAbsent, store_key("cluster/settings")}},
                        {{store_key("cluster/settings"), dump_json(document)},
@@ -167,12 +169,18 @@ Result<void> Registry::remove_member(const std::string& name) const {
 Result<void> Registry::sweep() const {
   std::map<std::string, std::vector<EtcdChange>> orphans;  // by node
   const auto snapshot = feed_.snapshot([](const std::string& key) {
-    return key.starts_with("endpoints/") || key.starts_with("health/") || key.starts_with("members/");
+    for (const char* kind : {"endpoints/", "health/", "associations/", "members/"})
+      if (key.starts_with(kind)) return true;
+    return false;
   });
   for (const auto& [key, value] : snapshot.documents) {
     auto parts = split_key(key);
-    if (!parts || parts->size() != 4 || snapshot.documents.count("members/" + (*parts)[2])) continue;
-    orphans[(*parts)[2]].push_back({store_key(key), std::nullopt});
+    if (!parts || (*parts)[0] == "members") continue;
+    auto orphan = [&](const std::string& node) {
+      if (!snapshot.documents.count("members/" + node)) orphans[node].push_back({store_key(key), std::nullopt});
+    };
+    if (parts->size() == 4) orphan((*parts)[2]);
+    if (parts->size() == 3) orphan((*parts)[1]);  // associations/NODE/PEER: NODE takes away what it has said to others
   }
   for (auto& [node, changes] : orphans) {
     for (size_t i = 0; i < changes.size(); i += kMaxEtcdChanges) {

@@ -40,6 +40,26 @@ TEST(Roles, SecretsAreReadByNobody) {
   EXPECT_FALSE(may("node", Verb::kRead, "members/n2"));
 }
 
+TEST(Roles, WhatIsSealedIsForItsNodeAndAssociationsAreForTheirPair) {
+  for (const char* role : {"manager", "node"}) {
+    EXPECT_TRUE(may(role, Verb::kRead, "keys/n1/1-00000000"));
+    EXPECT_FALSE(may(role, Verb::kRead, "keys/n2/1-00000000"));
+    EXPECT_FALSE(may(role, Verb::kWrite, "keys/n1/1-00000000"));
+    EXPECT_TRUE(may(role, Verb::kWrite, "associations/n1/n2"));
+    EXPECT_TRUE(may(role, Verb::kRead, "associations/n2/n1"));
+    EXPECT_FALSE(may(role, Verb::kWrite, "associations/n2/n1"));
+    EXPECT_FALSE(may(role, Verb::kRead, "associations/n2/n3"));
+    EXPECT_TRUE(may(role, Verb::kWrite, "public-keys/n1"));
+    EXPECT_FALSE(may(role, Verb::kWrite, "public-keys/n2"));
+    EXPECT_TRUE(may(role, Verb::kRead, "keys/epochs"));
+  }
+  EXPECT_TRUE(may("manager", Verb::kWrite, "keys/epochs"));
+  EXPECT_FALSE(may("node", Verb::kWrite, "keys/epochs"));
+  for (const char* role : {"operator", "viewer"})
+    for (const char* key : {"keys/n1/1-00000000", "associations/n1/n2", "associations/n2/n1"})
+      EXPECT_FALSE(may(role, Verb::kRead, key)) << role << " " << key;
+}
+
 TEST(Roles, KeysThatAreNotWholeAreNobodys) {
   for (const char* key : {"networks", "networks/", "networks//", "networks/a/b", "/networks/a", "endpoints/a/n1",
                           "endpoints/a/n1/", "endpoints/a/n1/x/y", "endpoints//n1/x", "networks/a/"})

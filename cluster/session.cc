@@ -84,6 +84,11 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
     return Json{{"revision", parts_.feed.revision()},
                 {"lease", settings ? number_at(*settings, "leaseSeconds", 5) : 5}};
   }
+  if (op == "announce") {
+    FL_CHECK(may(Verb::kWrite, "public-keys/" + who().name));
+    return parts_.epochs.announce(who(), request);
+  }
+  if (op == "rotate") return rotate(text_at(request, "what"));
   if (op == "token") {
     const std::string role = text_at(request, "role");
     FL_CHECK(may(Verb::kWrite, "tokens/" + role));
@@ -100,6 +105,13 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
     return Json::object();
   }
   return fail("\"" + op + "\" is nothing a manager does", ENOSYS);
+}
+
+Result<Json> Session::rotate(const std::string& what) {
+  if (what != "keys") return fail("\"" + what + "\" is nothing that can be rotated", EINVAL);
+  FL_CHECK(may(Verb::kWrite, "keys/epochs"));
+  FL_TRY(std::string id, parts_.epochs.rotate(who().name + " asked for it"));
+  return Json{{"epoch", id}};
 }
 
 Result<void> Session::serve_member() {

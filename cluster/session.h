@@ -3,13 +3,15 @@
 //
 // Members: own (their documents in the store), write (their own documents), submit (networks and services), live,
 // renew, follow (everything they may read and its changes, until the connection ends), read (the same once, from etcd),
-// check (every live member compares itself), token, evict, leave, status.
+// check (every live member compares itself), token, evict, leave, status,
+// announce (a node's public keys), rotate (of "keys": a new epoch).
 // Hosts that join: join, once.
 // Threads: run() in the connection's own thread.
 #pragma once
 
 #include <string>
 
+#include "cluster/epoch_keeper.h"
 #include "cluster/etcd_client.h"
 #include "cluster/feed.h"
 #include "cluster/membership.h"
@@ -27,6 +29,7 @@ struct FrontParts {
   const EtcdClient& etcd;
   const Feed& feed;
   const Registry& registry;
+  EpochKeeper& epochs;
   const StopSignal& stop;
 };
 
@@ -54,6 +57,7 @@ class Session {
   Result<Json> submit(const Json& request);
   Result<Json> status();
   Result<Json> check_all();
+  Result<Json> rotate(const std::string& what);
   bool visible(const std::string& key) const;
   const Identity& who() const { return secured_.certificate->identity; }
 

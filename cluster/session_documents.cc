@@ -180,6 +180,7 @@ Result<Json> Session::status() {
   }
   auto settings = parts_.registry.settings();  // needs a leader of etcd
   return Json{{"manager", parts_.self.name},
+              {"keys", parts_.epochs.describe()},
               {"revision", snapshot.revision},
               {"members", std::move(members)},
               {"store", settings ? "ok" : settings.error().message}};

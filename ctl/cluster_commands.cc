@@ -16,6 +16,7 @@
 #include "cluster/channel.h"
 #include "cluster/control.h"
 #include "cluster/enrol.h"
+#include "cluster/key_documents.h"
 #include "ctl/documents.h"
 #include "ctl/table.h"
 
@@ -105,6 +106,30 @@ std::string time_text(int64_t seconds) {
   return text;
 }
 
+std::string age_text(int64_t seconds) {
+  for (auto [unit, size] : {std::pair{"d", 86400}, {"h", 3600}, {"m", 60}})
+    if (seconds >= 2 * size) return std::to_string(seconds / size) + unit;
+  return std::to_string(std::max<int64_t>(seconds, 0)) + "s";
+}
+
+// The newest epoch, its age, and which nodes are not there yet.
+std::string keys_for_people(const Json& status) {
+  const Json none = Json::object();
+  const Json& keys = status.contains("keys") ? status["keys"] : none;
+  std::string text;
+  if (status.contains("sealKey")) text += list({{"seal key", cluster::text_at(status, "sealKey")}});
+  if (!keys.is_object() || !keys.contains("epochs") || keys["epochs"].empty()) return text;
+  const Json& newest = keys["epochs"][0];
+  text += list({{"epoch", cluster::text_at(newest, "id") + ", " +
+                              age_text(::time(nullptr) - cluster::number_at(newest, "created")) +
+                              " old; a new one every " + age_text(cluster::number_at(keys, "interval"))}});
+  const Json nodes = keys.value("nodes", Json::object());
+  for (const auto& [name, problem] : nodes.items())
+    if (problem.is_string() && !problem.get<std::string>().empty())
+      text += "  keys: " + name + " " + problem.get<std::string>() + "\n";
+  return text;
+}
+
 std::string for_people(const Json& status) {
   using cluster::number_at;
   using cluster::text_at;
@@ -121,7 +146,7 @@ std::string for_people(const Json& status) {
   if (status.contains("store")) fields.emplace_back("store", text_at(status, "store"));
   if (status.contains("certificate"))
     fields.emplace_back("certificate", "until " + time_text(number_at(status["certificate"], "until")));
-  std::string text = list(fields);
+  std::string text = list(fields) + keys_for_people(status);
   for (const auto& problem : status.value("problems", Json::array()))
     if (problem.is_string()) text += "  " + problem.get<std::string>() + "\n";
   std::vector<std::vector<std::string>> rows;
@@ -139,6 +164,8 @@ Output cluster_init(Context& context, const ClusterArguments& a) {
   FL_TRY(options.address, cluster::parse_host_port(a.advertise));
   FL_TRY(options.certificate_seconds, parse_seconds("--certificate-life", a.certificate_life, 5, 3650 * 86400));
   FL_TRY(options.lease_seconds, parse_seconds("--lease", a.lease, 2, 3600));
+  FL_TRY(options.key_seconds,
+         parse_seconds("--key-interval", a.key_interval, cluster::kMinKeyInterval, cluster::kMaxKeyInterval));
   FL_TRY(auto member, cluster::found_cluster(context.paths, options));
   return describe(context, member, " has founded");
 }
@@ -173,7 +200,8 @@ Output cluster_leave(Context& context, const ClusterArguments& a) {
   // The agent puts away what is left; a join right after this one must not meet it.
   for (int i = 0; i < 200 && left; i++, ::usleep(50000)) {
     struct stat st {};
-    if (::stat(context.paths.socket("cluster").c_str(), &st) != 0) break;
+    const std::string certificates = cluster::PkiPaths(context.paths).folder;
+    if (::stat(context.paths.socket("cluster").c_str(), &st) != 0 && ::stat(certificates.c_str(), &st) != 0) break;
   }
   return context.json ? "" : "node " + member->name + " has left cluster " + member->cluster + "\n";
 }
@@ -182,6 +210,12 @@ Output cluster_evict(Context& context, const ClusterArguments& a) {
   FL_CHECK(check_object_name("member", a.member));
   FL_CHECK(ask(context, {{"op", "evict"}, {"name", a.member}}));
   return context.json ? "" : a.member + " is no longer a member of the cluster\n";
+}
+
+Output cluster_rotate(Context& context, const ClusterArguments& a) {
+  FL_TRY(Json answer, ask(context, {{"op", "rotate"}, {"what", a.what}}));
+  if (context.json) return json_text(answer);
+  return "epoch " + cluster::text_at(answer, "epoch") + " is made; nodes use it as soon as both sides of a pair can\n";
 }
 
 Output cluster_accept(Context& context) {

@@ -10,12 +10,13 @@
 namespace fairlead::ctl {
 
 struct ClusterArguments {
-  std::string name, advertise;                         // init, join
-  std::string certificate_life = "90d", lease = "5s";  // init
-  std::string role, expires = "24h";                   // token
+  std::string name, advertise;                                               // init, join
+  std::string certificate_life = "90d", lease = "5s", key_interval = "12h";  // init
+  std::string role, expires = "24h";                                         // token
   uint32_t uses = 100;
   std::string manager, token_file = "-";  // join
   std::string member;                     // evict
+  std::string what;                       // rotate
   bool force = false;                     // leave
   bool local = false;                     // check
 };
@@ -25,6 +26,7 @@ Output cluster_token(Context& context, const ClusterArguments& a);
 Output cluster_join(Context& context, const ClusterArguments& a);
 Output cluster_leave(Context& context, const ClusterArguments& a);
 Output cluster_evict(Context& context, const ClusterArguments& a);
+Output cluster_rotate(Context& context, const ClusterArguments& a);
 Output cluster_accept(Context& context);
 // Whether what this node has is what the managers' store says; on a manager, what every live member finds when it
 // compares. Exit status 1 when something differs.

@@ -208,6 +208,8 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   name_node(init, c);
   init->add_option("--certificate-life", c.certificate_life, "How long certificates are valid")->capture_default_str();
   init->add_option("--lease", c.lease, "After how long a silent node counts as dead")->capture_default_str();
+  init->add_option("--key-interval", c.key_interval, "Age of the keys of encrypted networks at which new ones are made")
+      ->capture_default_str();
   init->callback([&] { outcome.output = cluster_init(context, c); });
   CLI::App* token = add_command(*group, context, "token", "Make a token to join with, and print it");
   token->add_option("ROLE", c.role, "What who joins becomes: node, manager, operator or viewer")
@@ -223,6 +225,9 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   CLI::App* evict = add_command(*group, context, "evict", "Remove a member, above all one that is lost");
   evict->add_option("MEMBER", c.member, "Its name")->required();
   evict->callback([&] { outcome.output = cluster_evict(context, c); });
+  CLI::App* rotate = add_command(*group, context, "rotate", "Make new keys now");
+  rotate->add_option("WHAT", c.what, "keys: those of encrypted networks")->required()->check(CLI::IsMember({"keys"}));
+  rotate->callback([&] { outcome.output = cluster_rotate(context, c); });
   add_command(*group, context, "accept", "Take the managers' store for good after it has gone back in time")
       ->callback([&] { outcome.output = cluster_accept(context); });
   CLI::App* check = add_command(*group, context, "check", "Compare the documents here with the managers' store");

@@ -1,4 +1,4 @@
-// inotify over the folders of documents: which folder, which document. Internal to StateView.
+// inotify over the folders of documents: which folder, which document. What StateView is made of.
 #pragma once
 
 #include <functional>
