@@ -15,6 +15,8 @@ Result<Node> decode_node(const Json& json, const std::string& source) {
   if (node.address && (node.address.is_loopback() || node.address.is_multicast() || node.address.is_unspecified() ||
                        node.address.is_link_local()))
     r.problem("address", node.address.to_string() + " cannot be reached from another node");
+  r.optional("wireguardKey", node.wireguard_key);
+  r.optional("wireguardPort", node.wireguard_port, 0, UINT16_MAX);
   node.extra = r.extra();
   FL_CHECK(r.finish());
   return node;
@@ -25,6 +27,8 @@ std::string encode(const Node& node) {
   json["name"] = node.name;
   json["number"] = node.number;
   json["address"] = node.address.to_string();
+  if (!node.wireguard_key.empty()) json["wireguardKey"] = node.wireguard_key;
+  if (node.wireguard_port) json["wireguardPort"] = node.wireguard_port;
   return codec::text(json);
 }
 

@@ -18,6 +18,9 @@ struct Node {
   uint32_t number = 0;  // unique in the cluster, never given twice; 1 to kMaxNodeNumber
   Address address;      // of the underlay: where the other nodes send this one's VXLAN packets
   std::string extra;
+  // Public key (base64, as it stands there) and UDP port of its WireGuard device. Empty: none yet; 0: the usual port.
+  std::string wireguard_key = {};
+  uint32_t wireguard_port = 0;
 };
 Result<Node> decode_node(const Json& json, const std::string& source);
 std::string encode(const Node& node);
