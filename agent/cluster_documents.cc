@@ -10,8 +10,8 @@
 namespace fairlead::agent {
 namespace {
 
-// Encryption between nodes is not there yet; until it is, such a network stays on its node.
-bool may_leave(const Network& network) { return network.encryption == "none"; }
+// IPsec between nodes is not there yet; until it is, such a network stays on its node.
+bool may_leave(const Network& network) { return network.encryption != "ipsec"; }
 
 template <class Record>
 Result<std::vector<Record>> read_all(const std::string& folder,
@@ -46,6 +46,8 @@ std::optional<overlay::Mesh> mesh_of(const StateView& view, const std::string& s
   return overlay::make_mesh(network, self, nodes, blocks);
 }
 
+Result<std::vector<Node>> read_nodes(const Paths& paths) { return read_all(paths.nodes(), decode_node); }
+
 Result<std::optional<overlay::Mesh>> read_mesh(const Paths& paths, const Network& network) {
   if (!may_leave(network)) return std::nullopt;
   FL_TRY(auto nodes, read_all(paths.nodes(), decode_node));
@@ -67,6 +69,7 @@ Result<void> read_tunnel_facts(const Paths& paths, overlay::HostRuleFacts& facts
   for (const auto& network : networks) {
     facts.vnis.push_back(network.vni);
     if (network.vxlan_port) facts.ports.push_back(overlay::vxlan_port(network));
+    if (network.encryption == "wireguard") facts.wireguard_ports.push_back(overlay::vxlan_port(network));
   }
   std::sort(facts.vnis.begin(), facts.vnis.end());
   std::sort(facts.nodes.begin(), facts.nodes.end());

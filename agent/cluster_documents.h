@@ -19,6 +19,9 @@ std::optional<overlay::Mesh> mesh_of(const StateView& view, const std::string& s
 // The same, reading the documents: for the command `realise`. Bad documents are left out, as in the view.
 Result<std::optional<overlay::Mesh>> read_mesh(const Paths& paths, const Network& network);
 
+// The documents of all nodes; bad ones are left out.
+Result<std::vector<Node>> read_nodes(const Paths& paths);
+
 // Fills in nodes and vnis, reading the documents; nothing when this node is alone.
 Result<void> read_tunnel_facts(const Paths& paths, overlay::HostRuleFacts& facts);
 

@@ -20,19 +20,19 @@ Result<void> remove_device(const OverlayWork& work, const kernel::Link& link) {
 }
 
 // The packets of a device whose address is not the host's would leave with an address nobody answers to.
-Result<void> check_underlay(const OverlayWork& work) {
+Result<void> check_local(const OverlayWork& work, const Address& local) {
   FL_TRY(auto addresses, kernel::dump_addresses(work.host));
   for (const auto& a : addresses)
-    if (a.prefix.address == work.mesh->underlay) return {};
-  return fail("this node's address " + work.mesh->underlay.to_string() +
-                  " is on no interface of this host; correct its document in nodes/",
-              EADDRNOTAVAIL);
+    if (a.prefix.address == local) return {};
+  return fail(
+      "this node's address " + local.to_string() + " is on no interface of this host; correct its document in nodes/",
+      EADDRNOTAVAIL);
 }
 
 Result<kernel::Vxlan> ensure_device(const OverlayWork& work, kernel::VxlanSpec spec, Repairs* repairs) {
   FL_TRY(auto there, kernel::find_vxlan(work.inside, spec.name));
   if (there && overlay::same_device(spec, *there)) return *there;
-  FL_CHECK(check_underlay(work));
+  FL_CHECK(check_local(work, spec.local));
   if (there) FL_CHECK(remove_device(work, there->link));
   spec.netns = work.router;
   kernel::Batch batch;
@@ -44,19 +44,25 @@ Result<kernel::Vxlan> ensure_device(const OverlayWork& work, kernel::VxlanSpec s
   return *made;
 }
 
+Result<void> remove_overlay(const OverlayWork& work) {
+  FL_TRY(auto there, kernel::find_vxlan(work.inside, overlay::kOverlayLink));
+  if (!there) return {};
+  // Its rules, before it: who is killed in between finds the device again.
+  FL_TRY(auto observed, overlay::observe(work.inside));
+  kernel::Batch batch;
+  for (auto& repair : overlay::mesh_difference({}, observed, there->link.index, {}))
+    batch.push_back(std::move(repair.request));
+  FL_CHECK(work.inside.run(std::move(batch)));
+  return remove_device(work, there->link);
+}
+
 }  // namespace
 
 Result<void> ensure_overlay(const OverlayWork& work, Repairs* repairs) {
-  if (!work.mesh) {
-    FL_TRY(auto there, kernel::find_vxlan(work.inside, overlay::kOverlayLink));
-    if (!there) return {};
-    // Its rules, before it: who is killed in between finds the device again.
-    FL_TRY(auto observed, overlay::observe(work.inside));
-    kernel::Batch batch;
-    for (auto& repair : overlay::mesh_difference({}, observed, there->link.index, {}))
-      batch.push_back(std::move(repair.request));
-    FL_CHECK(work.inside.run(std::move(batch)));
-    return remove_device(work, there->link);
+  if (!work.mesh) return remove_overlay(work);
+  if (!work.shield) {
+    FL_CHECK(remove_overlay(work));
+    return fail(work.shield.error().with("kept from the other nodes because it cannot be protected"));
   }
   const auto plan = overlay::plan_mesh(work.network, *work.mesh, work.mtu);
   FL_TRY(auto device, ensure_device(work, plan.device, repairs));

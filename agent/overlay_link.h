@@ -19,6 +19,7 @@ struct OverlayWork {
   kernel::NetlinkSocket& inside;  // opened there
   kernel::NetlinkSocket& host;
   const kernel::SysctlTree& settings;
+  const Result<void>& shield;  // RealiseRequest says
 };
 
 // repairs: what had to be put back; nullptr when differences are what was asked for (a node came or went).

@@ -9,9 +9,11 @@
 #include "agent/host.h"
 #include "agent/host_record.h"
 #include "agent/uplink_index.h"
+#include "agent/wireguard.h"
 #include "base/file.h"
 #include "overlay/names.h"
 #include "overlay/router_plan.h"
+#include "state/node_name.h"
 #include "state/store.h"
 
 namespace fairlead::agent {
@@ -89,7 +91,8 @@ Result<void> realise_locked(const Paths& paths, const RealiseRequest& request, R
                   request.settings,
                   request.kept_netns,
                   mesh,
-                  request.mesh_changed};
+                  request.mesh_changed,
+                  request.shield};
   FL_TRY(out.result, ensure_router(work, out.repairs));
   if (known && out.result.made) out.repairs.add("router");
   out.router.extra = with_mark(out.router.extra, work.rules);
@@ -121,6 +124,22 @@ Result<void> unrealise(const Paths& paths, const std::string& network) {
   return release_host(paths);
 }
 
+namespace {
+
+// What the daemon keeps for all networks at once.
+Result<void> protect_by_wireguard(const Paths& paths, const RealiseRequest& request) {
+  if (!request.mesh) return {};
+  // The host's rules stand before the device that they let packets out by.
+  Repairs repairs;
+  FL_CHECK(ensure_host(paths, overlay::uses_family(*request.network, AF_INET6), repairs));
+  FL_TRY(auto self, node_name(paths));
+  FL_TRY(auto nodes, read_nodes(paths));
+  auto done = ensure_wireguard(paths, self, wireguard_nodes(nodes), nullptr);
+  return done ? Result<void>() : fail(done.error());
+}
+
+}  // namespace
+
 Result<void> realise_by_name(const Paths& paths, const std::string& name) {
   FL_TRY(auto network, load_network(paths, name));
   if (!network)
@@ -129,6 +148,11 @@ Result<void> realise_by_name(const Paths& paths, const std::string& name) {
   const auto settings = kernel::SysctlTree::open();
   RealiseRequest request{settings, std::make_shared<const Network>(std::move(*network))};
   FL_TRY(request.mesh, read_mesh(paths, *request.network));
+  if (request.network->encryption == "wireguard") {
+    if (const auto& missing = missing_for_wireguard(); !missing.empty())
+      return fail("network " + name + ": encryption wireguard is not possible on this node: " + missing);
+    request.shield = protect_by_wireguard(paths, request);
+  }
   FL_TRY(auto done, realise(paths, request));
   // Containers can be attached all the same; the daemon goes on trying.
   if (!done.result.overlay)

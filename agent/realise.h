@@ -28,6 +28,9 @@ struct RealiseRequest {
   int lock_timeout_ms = 10000;        // 0: an Error with sys EWOULDBLOCK when somebody else is at it
   std::optional<overlay::Mesh> mesh;  // nullopt: this node is alone
   bool mesh_changed = false;          // since the last time
+  // Of an encrypted network: whether what protects it is in force (agent/ipsec_guard.h). On an Error it is not between
+  // nodes: its device is not made, and taken away when it is there.
+  Result<void> shield;
 };
 
 struct Realised {

@@ -54,6 +54,7 @@ void Reconciler::pass(const StateView& view, const Changes& changes, Clock::time
   note_host_changes();
   auto networks = needed(view, remove_old_routers(view));
   if (!networks.empty()) check_host(view, networks);
+  check_wireguard(view, networks, !changes.nodes.empty(), now);
   choose_sweeps(now);
   for (const auto& [name, endpoints] : networks)
     if (auto network = view.networks().find(name); network != view.networks().end())
@@ -115,6 +116,21 @@ void Reconciler::check_host(const StateView& view, const std::map<std::string, E
   report("host", done);
 }
 
+// After the host's rules and before the VXLAN devices whose packets it carries.
+void Reconciler::check_wireguard(const StateView& view, const std::map<std::string, EndpointList>& networks,
+                                 bool nodes_changed, Clock::time_point now) {
+  const bool needed = std::any_of(networks.begin(), networks.end(), [&](const auto& entry) {
+    auto network = view.networks().find(entry.first);
+    return network != view.networks().end() && network->second->encryption == "wireguard";
+  });
+  const auto& pass = wireguard_.pass(view, self_, needed, nodes_changed, now);
+  count("host", pass.repairs);
+  report("WireGuard", pass.done);
+  std::string text;
+  for (const auto& problem : pass.problems) text += (text.empty() ? "WireGuard: " : "; ") + problem;
+  report("WireGuard peers", text.empty() ? Result<void>() : fail(text));
+}
+
 std::set<std::string> Reconciler::remove_old_routers(const StateView& view) {
   std::set<std::string> names, removed;
   auto reserved = reserved_indexes(paths_);
@@ -169,9 +185,16 @@ void Reconciler::check_router(const StateView& view, const std::shared_ptr<const
                               const EndpointList& endpoints, Clock::time_point now) {
   RouterEntry& entry = routers_[network->name];
   if (!needs_work(entry, network->name, now)) return;
+  if (network->encryption == "wireguard" && !missing_for_wireguard().empty()) {
+    entry.retry_at = now + kRetry;
+    return report("network " + network->name,
+                  fail("network " + network->name +
+                       ": encryption wireguard is not possible on this node: " + missing_for_wireguard()));
+  }
   RealiseRequest request{settings_tree(), network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0, {}};
   request.mesh = mesh_of(view, self_, *network);
   request.mesh_changed = request.mesh != entry.mesh;
+  request.shield = shield_of(*network);
   auto done = realise(paths_, request);
   if (!done) {
     if (done.error().sys == EWOULDBLOCK) return;  // a `realise` is at it; next pass
@@ -194,6 +217,13 @@ void Reconciler::check_router(const StateView& view, const std::shared_ptr<const
   auto watch = RouterWatch::open(std::move(done->result.netns));
   if (!watch) return report("network " + network->name, fail(watch.error()));
   entry.watch = std::move(*watch);
+}
+
+// Encrypted packets leave only where what keeps them from leaving in the clear is known to be there.
+Result<void> Reconciler::shield_of(const Network& network) const {
+  if (network.encryption == "none") return {};
+  if (auto host = problems_.find("host"); host != problems_.end()) return fail(host->second);
+  return network.encryption == "wireguard" ? wireguard_.last().done : Result<void>();
 }
 
 // The way to other nodes is no business of the containers here: its trouble has a line of its own.

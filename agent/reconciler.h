@@ -21,6 +21,7 @@
 #include "agent/repairs.h"
 #include "agent/router_watch.h"
 #include "agent/settings.h"
+#include "agent/wireguard_keeper.h"
 #include "base/result.h"
 #include "kernel/rtnl.h"
 #include "kernel/sysctl.h"
@@ -64,7 +65,10 @@ class Reconciler {
   using EndpointList = std::vector<std::shared_ptr<const Endpoint>>;
 
   Reconciler(Paths paths, Settings settings, HostWatch host)
-      : paths_(std::move(paths)), host_watch_(std::move(host)), collector_(paths_, settings.endpoint_grace) {}
+      : paths_(std::move(paths)),
+        host_watch_(std::move(host)),
+        collector_(paths_, settings.endpoint_grace),
+        wireguard_(paths_) {}
 
   // The networks this node takes part in, with their endpoints here.
   std::map<std::string, EndpointList> needed(const StateView& view, const std::set<std::string>& removed) const;
@@ -72,12 +76,15 @@ class Reconciler {
   void note_cluster(const StateView& view, const Changes& changes);
   void note_host_changes();
   void check_host(const StateView& view, const std::map<std::string, EndpointList>& networks);
+  void check_wireguard(const StateView& view, const std::map<std::string, EndpointList>& networks, bool nodes_changed,
+                       Clock::time_point now);
   // → the networks whose router was taken away now; the view does not know yet.
   std::set<std::string> remove_old_routers(const StateView& view);
   void choose_sweeps(Clock::time_point now);
   bool needs_work(RouterEntry& entry, const std::string& name, Clock::time_point now);
   void check_router(const StateView& view, const std::shared_ptr<const Network>& network, const EndpointList& endpoints,
                     Clock::time_point now);
+  Result<void> shield_of(const Network& network) const;
   void report_overlay(const std::string& network, const Result<void>& overlay,
                       const std::optional<overlay::Mesh>& mesh);
   void check_endpoints(const StateView& view, Clock::time_point now);
@@ -98,6 +105,7 @@ class Reconciler {
   std::map<std::string, std::string> problems_;
   Repairs repairs_;
   Collector collector_;
+  WireguardKeeper wireguard_;
   std::optional<kernel::SysctlTree> settings_tree_;
   int settings_tree_uses_ = 0;
   bool host_dirty_ = true;

@@ -176,8 +176,9 @@ Result<RouterResult> ensure_router(RouterWork& work, Repairs& repairs) {
   FL_TRY(result.observed,
          settle(
              wanted, [&] { return overlay::observe(*o.inside); }, *o.inside, count ? &repairs : nullptr, nullptr));
-  result.overlay = ensure_overlay({work.network, work.mesh, plan.mtu, o.netns.get(), *o.inside, *o.host, work.settings},
-                                  count && !work.mesh_changed ? &repairs : nullptr);
+  result.overlay =
+      ensure_overlay({work.network, work.mesh, plan.mtu, o.netns.get(), *o.inside, *o.host, work.settings, work.shield},
+                     count && !work.mesh_changed ? &repairs : nullptr);
   const auto& links = result.observed.links;
   if (std::any_of(links.begin(), links.end(), [](const auto& link) { return link.kind == "ifb"; }))
     FL_CHECK(overlay::remove_stray_devices(*o.inside));

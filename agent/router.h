@@ -29,6 +29,7 @@ struct RouterWork {
   int kept_netns = -1;                  // the namespace as it was last seen: gets its name back when that was removed
   const overlay::Mesh* mesh = nullptr;  // nullptr: this node is alone
   bool mesh_changed = false;            // since the last time: differences are no drift
+  Result<void> shield;                  // RealiseRequest says
 };
 
 struct RouterResult {

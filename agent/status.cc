@@ -9,7 +9,7 @@ namespace {
 
 // The kinds are listed even when nothing happened: a rate of something that does not exist cannot be watched.
 constexpr const char* kKinds[] = {"address", "forward", "forwarding", "limit", "link",   "neighbour", "nft",
-                                  "overlay", "route",   "router",     "stale", "sysctl", "uplink"};
+                                  "overlay", "route",   "router",     "stale", "sysctl", "uplink",    "wireguard"};
 
 std::string metric(const char* name, const char* type, const char* help, const std::string& samples) {
   return std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + samples;

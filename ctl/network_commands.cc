@@ -111,7 +111,7 @@ void remove_address_documents(const Paths& paths, const std::string& name, bool 
 }  // namespace
 
 Output network_create(Context& context, const NetworkOptions& options) {
-  if (options.encryption != "none")
+  if (options.encryption == "ipsec")
     return fail("network " + options.name + ": encryption " + options.encryption +
                 " is not supported by this version; leave --encryption out or give none");
   FL_TRY(auto existing, load_network(context.paths, options.name));

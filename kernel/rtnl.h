@@ -90,6 +90,8 @@ struct LinkAddress {
 Result<std::vector<LinkAddress>> dump_addresses(NetlinkSocket& socket, uint32_t index = 0);
 // tables: every table unless table != 0
 Result<std::vector<Route>> dump_routes(NetlinkSocket& socket, uint32_t table = 254);
+// Ours alone, of the main table: the kernel leaves the others out, however many there are.
+Result<std::vector<Route>> dump_own_routes(NetlinkSocket& socket, int family);
 struct Neighbour {
   uint32_t index = 0;
   Address address;

@@ -137,20 +137,35 @@ std::optional<Route> read_route(const nlmsghdr& message) {
   return r;
 }
 
-}  // namespace
-
-Result<std::vector<Route>> dump_routes(NetlinkSocket& socket, uint32_t table) {
+Result<std::vector<Route>> dump_some_routes(NetlinkSocket& socket, const rtmsg& filter,
+                                            const std::function<bool(const Route&)>& wanted) {
   std::vector<Route> routes;
   Message m(RTM_GETROUTE, 0, "list routes");
-  m.header(rtmsg{});
+  m.header(filter);
   FL_CHECK(socket.dump(
       std::move(m),
       [&](const nlmsghdr& message) {
         auto route = read_route(message);
-        if (route && (table == 0 || route->table == table)) routes.push_back(*route);
+        if (route && wanted(*route)) routes.push_back(*route);
       },
       [&] { routes.clear(); }));
   return routes;
+}
+
+}  // namespace
+
+Result<std::vector<Route>> dump_routes(NetlinkSocket& socket, uint32_t table) {
+  return dump_some_routes(socket, rtmsg{}, [&](const Route& route) { return table == 0 || route.table == table; });
+}
+
+Result<std::vector<Route>> dump_own_routes(NetlinkSocket& socket, int family) {
+  rtmsg filter{};  // honoured under NETLINK_GET_STRICT_CHK (ip_valid_fib_dump_req)
+  filter.rtm_family = static_cast<uint8_t>(family);
+  filter.rtm_protocol = kRouteProtocol;
+  filter.rtm_table = RT_TABLE_MAIN;
+  return dump_some_routes(socket, filter, [](const Route& route) {
+    return route.protocol == kRouteProtocol && route.table == RT_TABLE_MAIN;
+  });
 }
 
 Result<std::vector<Neighbour>> dump_neighbours(NetlinkSocket& socket, uint32_t index) {

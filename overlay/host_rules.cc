@@ -4,16 +4,18 @@
 
 #include "overlay/names.h"
 #include "overlay/router_rules.h"
+#include "overlay/wireguard_rules.h"
 
 namespace fairlead::overlay {
 namespace {
 
 constexpr const char* kEstablished = "    ct state vmap { established : accept, related : accept, invalid : drop }\n";
 
-std::string forward(const HostRuleFacts& facts) {
+std::string forward(const HostRuleFacts& facts, const WireguardRules& wireguard) {
   std::string text =
       "  chain forward {\n"
-      "    type filter hook forward priority filter; policy accept;\n"
+      "    type filter hook forward priority filter; policy accept;\n" +
+      wireguard.forward +
       "    iifname \"ul*\" goto from_router\n"
       "    oifname \"ul*\" goto to_router\n";
   const std::string foreign = "meta iifkind != \"bridge\" meta oifkind != \"bridge\" counter drop\n";
@@ -88,7 +90,10 @@ TunnelRules tunnel_rules(const HostRuleFacts& facts) {
   return rules;
 }
 
-std::string local(const TunnelRules& tunnel) {
+std::string local(TunnelRules tunnel, const WireguardRules& wireguard) {
+  tunnel.prerouting = wireguard.prerouting + tunnel.prerouting;
+  tunnel.input = wireguard.input + tunnel.input;
+  tunnel.output = wireguard.output + tunnel.output;
   return std::string(
              "  chain prerouting {\n"
              "    type filter hook prerouting priority raw; policy accept;\n"
@@ -145,8 +150,9 @@ uint16_t vxlan_port(const Network& network) {
 }
 
 std::string host_rules(const HostRuleFacts& facts) {
-  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local(tunnel_rules(facts)) + forward(facts) +
-         between(facts) + postrouting(facts) + "}\n";
+  const auto wireguard = wireguard_rules(facts.wireguard_ports);
+  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local(tunnel_rules(facts), wireguard) +
+         forward(facts, wireguard) + between(facts) + postrouting(facts) + wireguard.chains + "}\n";
 }
 
 }  // namespace fairlead::overlay

@@ -30,6 +30,8 @@ struct HostRuleFacts {
   std::vector<Address> nodes;
   std::vector<uint32_t> vnis;
   std::vector<uint16_t> ports;  // beside the three above
+  // VXLAN ports of networks encrypted with WireGuard: by its device or not at all (overlay/wireguard_plan.h).
+  std::vector<uint16_t> wireguard_ports;
   friend bool operator==(const HostRuleFacts&, const HostRuleFacts&) = default;
 };
 

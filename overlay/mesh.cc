@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "overlay/wireguard_plan.h"
+
 namespace fairlead::overlay {
 namespace {
 
@@ -28,6 +30,10 @@ Mac node_mac(uint32_t number) {
 
 Address node_address(int family, uint32_t number) {
   return family == AF_INET ? Address::v4(kNodes4 + number) : nodes6().plus(number);
+}
+
+Address tunnel_address(const Network& network, uint32_t number, const Address& underlay) {
+  return network.encryption == "wireguard" ? wireguard_address(number) : underlay;
 }
 
 std::optional<Mesh> make_mesh(const Network& network, const std::string& self, const std::vector<Node>& nodes,

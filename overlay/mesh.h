@@ -35,6 +35,9 @@ struct Mesh {
   friend bool operator==(const Mesh&, const Mesh&) = default;
 };
 
+// What VXLAN packets of the network are sent from and to: the underlay, or with WireGuard the addresses of the devices.
+Address tunnel_address(const Network& network, uint32_t number, const Address& underlay);
+
 // (node, block)
 using Blocks = std::vector<std::pair<std::string, Prefix>>;
 

@@ -13,7 +13,7 @@ MeshPlan plan_mesh(const Network& network, const Mesh& mesh, uint32_t mtu) {
   MeshPlan plan;
   plan.device.name = kOverlayLink;
   plan.device.vni = network.vni;
-  plan.device.local = mesh.underlay;
+  plan.device.local = tunnel_address(network, mesh.number, mesh.underlay);
   plan.device.port = vxlan_port(network);
   plan.device.mac = node_mac(mesh.number);
   plan.device.mtu = mtu;
@@ -30,7 +30,7 @@ MeshPlan plan_mesh(const Network& network, const Mesh& mesh, uint32_t mtu) {
     for (const auto& subnet : network.subnets)
       w.policy.push_back({subnet.family(), kUnmarkedRulePriority, 0, RT_TABLE_MAIN, {}, kIngressMask});
   for (const auto& peer : mesh.peers) {
-    plan.forwarding.push_back({node_mac(peer.number), peer.underlay});
+    plan.forwarding.push_back({node_mac(peer.number), tunnel_address(network, peer.number, peer.underlay)});
     for (const auto& subnet : network.subnets)
       w.neighbours.push_back({kOverlayLink, node_address(subnet.family(), peer.number), node_mac(peer.number)});
     for (const auto& subnet : network.subnets) {

@@ -49,6 +49,16 @@ TEST(Mesh, KnowsWhetherTheNetworkIsDivided) {
 
 TEST(Mesh, IsNoneForANodeWithoutADocument) { EXPECT_FALSE(make_mesh(network(), "n9", nodes(), blocks())); }
 
+TEST(MeshPlan, SendsBetweenTheWireguardDevicesWhereTheyEncrypt) {
+  auto encrypted = network();
+  encrypted.encryption = "wireguard";
+  auto plan = plan_mesh(encrypted, *make_mesh(encrypted, "n1", nodes(), blocks()), 1390);
+  EXPECT_EQ(plan.device.port, 4791);
+  EXPECT_EQ(plan.device.local.to_string(), "169.254.128.1");
+  ASSERT_EQ(plan.forwarding.size(), 1u);
+  EXPECT_EQ(plan.forwarding[0].to.to_string(), "169.254.129.2");
+}
+
 TEST(MeshPlan, HasANeighbourPerNodeAndARoutePerBlock) {
   auto plan = plan_mesh(network(), *make_mesh(network(), "n1", nodes(), blocks()), 1450);
   EXPECT_EQ(plan.device.vni, 4097u);

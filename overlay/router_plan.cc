@@ -7,6 +7,7 @@
 
 #include "overlay/names.h"
 #include "overlay/router_rules.h"
+#include "overlay/wireguard_plan.h"
 
 namespace fairlead::overlay {
 namespace {
@@ -149,7 +150,8 @@ std::vector<PlannedNeighbour> endpoint_neighbours(const Endpoint& endpoint) {
 
 uint32_t container_mtu(const Network& network, uint32_t underlay_mtu, int underlay_family) {
   if (network.mtu != 0) return network.mtu;
-  const uint32_t overhead = kOverlayOverhead + (underlay_family == AF_INET6 ? kIpv6Overhead : 0);
+  const uint32_t overhead = kOverlayOverhead + (underlay_family == AF_INET6 ? kIpv6Overhead : 0) +
+                            (network.encryption == "wireguard" ? kWireguardOverhead : 0);
   const uint32_t lowest = uses_family(network, AF_INET6) ? 1280 : 576;  // RFC 8200 section 5, RFC 791
   return std::max(lowest, underlay_mtu > overhead ? underlay_mtu - overhead : 0);
 }

@@ -117,6 +117,9 @@ TEST(ContainerMtu, IsTheDocumentsOrTheUnderlaysLessTheOverlay) {
   EXPECT_EQ(container_mtu(n, 1300, AF_INET), 1280u) << "IPv6 needs 1280";
   EXPECT_EQ(container_mtu(network({"10.32.0.0/16"}), 1300, AF_INET), 1250u);
   EXPECT_EQ(container_mtu(n, 0, AF_INET), 1280u);
+  n.encryption = "wireguard";
+  EXPECT_EQ(container_mtu(n, 1500, AF_INET), 1390u);
+  EXPECT_EQ(container_mtu(n, 1500, AF_INET6), 1370u);
   n.mtu = 1400;
   EXPECT_EQ(container_mtu(n, 9000, AF_INET), 1400u);
 }

@@ -10,9 +10,9 @@
 namespace fairlead::overlay {
 namespace {
 
-constexpr uint32_t kNodes = 0xa9fe8000;                 // 169.254.128.0/17
+constexpr uint32_t kNodes = 0xa9fe8000;                  // 169.254.128.0/17
 constexpr uint32_t kCloud = 0x2900, kCloudEnd = 0x2b00;  // 169.254.169.0 to 169.254.170.255 therein
-constexpr uint32_t kInstead = 0xa9fe3e00;               // 169.254.62.0/23
+constexpr uint32_t kInstead = 0xa9fe3e00;                // 169.254.62.0/23
 
 bool is_ours(const Prefix& destination) {
   static const Prefix nodes{Address::v4(kNodes), 17}, instead{Address::v4(kInstead), 23};
