@@ -10,6 +10,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "agent/associations.h"
 #include "agent/capacity.h"
 #include "agent/cluster_member.h"
 #include "agent/foreign_forward.h"
@@ -97,6 +98,7 @@ struct Loop {
   Clock::time_point rescan_at{}, legacy_at{};
   HostStatus host;
   CapacityWatch capacity{paths};
+  AssociationKeeper associations{paths};
 
   void pass(bool rescan) {
     const auto begin = Clock::now();
@@ -116,7 +118,10 @@ struct Loop {
     capacity.pass(view, begin);
     PoolStatus pools{capacity.metrics(), {}};
     for (auto& problem : capacity.problems()) pools.problems.emplace_back(problem.network, problem.message);
-    text.set(describe(reconciler, view, host, pools, std::chrono::duration<double>(Clock::now() - begin).count()));
+    auto described =
+        describe(reconciler, view, host, pools, std::chrono::duration<double>(Clock::now() - begin).count());
+    described.metrics += associations.metrics();
+    text.set(std::move(described));
   }
 };
 

@@ -1,9 +1,11 @@
 """Keys as an outsider sees them: sealed copies opened and associations' keys derived with PyNaCl and hashlib, not with our code."""
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import re
+import threading
 
 import nacl.bindings
 from nacl.exceptions import CryptoError
@@ -114,3 +116,98 @@ def what_it_says(node):
         with open(f"/proc/{agent.pid}/{name}", "rb") as file:
             said.append(file.read().decode("latin-1"))
     return "\n".join(said).encode("latin-1", "replace")
+
+
+class Courier:
+    """Carries documents between nodes as managers would, and makes epochs: a cluster without managers."""
+
+    def __init__(self, nodes):
+        self.nodes, self.number, self.secrets, self.listed = nodes, 0, {}, []
+        self.away = set()       # names of nodes nothing comes to and nothing goes from
+        self.history = []       # (sender, receiver, document) as they were carried
+        self._stop, self._thread, self._carried = threading.Event(), None, {}
+
+    def introduce(self, family=4):
+        """Every node's document with its public keys, on every node."""
+        for number, node in enumerate(self.nodes, 1):
+            document = {"apiVersion": 1, "name": node.name, "number": number, "address": node.address(family)}
+            if node.exists(f"{RUN}/keys.json"):
+                document.update({key: value for key, value in node.read_json(f"{RUN}/keys.json").items() if key.endswith("Key")})
+            for other in self.nodes:
+                other.write(f"{STATE}/nodes/{node.name}.json", document)
+
+    def rotate(self):
+        self.number += 1
+        epoch = f"{self.number}-{os.urandom(4).hex()}"
+        self.secrets[epoch] = os.urandom(32)
+        self.listed = [epoch] + self.listed[:1]
+        for node in self.nodes:
+            if node.name not in self.away:
+                self.bring(node)
+        return epoch
+
+    def bring(self, node):
+        """The listed epochs to one node: first the copies, then the list, then what is over goes."""
+        document = {"apiVersion": 1, "interval": 43200,
+                    "epochs": [{"id": epoch, "number": int(epoch.split("-")[0]), "created": 1790000000} for epoch in self.listed]}
+        number = self.nodes.index(node) + 1
+        for epoch in self.listed:
+            if epoch not in copies(node):
+                public = public_key(node)
+                node.write(f"{RUN}/remote/keys/{epoch}.json", {
+                    "apiVersion": 1, "epoch": epoch, "sealed": seal(epoch, self.secrets[epoch], public), "key": fingerprint(public),
+                    "number": number}, mode=0o600)
+        node.write(EPOCHS, document)
+        for epoch in copies(node):
+            if epoch not in self.listed:
+                node.remove(f"{RUN}/remote/keys/{epoch}.json")
+
+    def carry(self):
+        """What nodes say about their associations, to those it is for."""
+        for sender in self.nodes:
+            for receiver in self.nodes:
+                place = f"{RUN}/associations/{receiver.name}.json"
+                if sender is receiver or {sender.name, receiver.name} & self.away or not sender.exists(place):
+                    continue
+                text = sender.read(place)
+                if self._carried.get((sender.name, receiver.name)) != text:
+                    receiver.write(f"{RUN}/remote/associations/{sender.name}.json", text)
+                    self._carried[sender.name, receiver.name] = text
+                    self.history.append((sender.name, receiver.name, json.loads(text)))
+
+    def forget(self, node):
+        """It has lost everything it was told: tell it again."""
+        self._carried = {pair: text for pair, text in self._carried.items() if pair[1] != node.name}
+
+    def _run(self):
+        while not self._stop.wait(0.05):
+            with contextlib.suppress(FileNotFoundError):
+                self.carry()
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+def associations(node):
+    """The kernel's, as `ip xfrm state` tells them: (source, destination) → {SPI: key with salt, hex}."""
+    found = {}
+    text = node.must("ip xfrm state")
+    for part in re.split(r"(?m)^(?=src )", text):
+        head = re.match(r"src (\S+) dst (\S+)\s+proto esp spi 0x([0-9a-f]+) reqid 5700", part)
+        key = re.search(r"aead rfc4106\(gcm\(aes\)\) 0x([0-9a-f]{72}) 128", part)
+        if head and key:
+            found.setdefault((head[1], head[2]), {})[int(head[3], 16)] = key[1]
+    return found
+
+
+def sending(node, to):
+    """The SPI the node's policy for a peer is pinned to; None without one."""
+    text = node.must(f"ip xfrm policy list dst {to.address(4)}/32 dir out")
+    spi = re.search(r"proto esp spi 0x([0-9a-f]+) reqid 5700", text)
+    return int(spi[1], 16) if spi else None

@@ -1,0 +1,78 @@
+// IPsec security associations with the other nodes: cluster/associations.h says which, this puts them into the kernel,
+// pins the policies for sending to them, and writes down what the other nodes have to know (run/associations).
+//
+// All of it is done for nodes whose document has a seal key; associations with others are left alone. Policies that
+// block and those for receiving: agent/ipsec_guard.h. While a node has no association there is no policy for sending
+// to it either, so the blocking one holds.
+// Threading: a thread of its own, so that no slow router delays a key. It is woken by documents, by the kernel (what
+// was removed or is used up), and looks at everything once a second. Failure: logged once, tried again.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "agent/association_documents.h"
+#include "cluster/associations.h"
+#include "cluster/net.h"
+#include "kernel/netlink.h"
+#include "kernel/xfrm.h"
+#include "state/watcher.h"
+
+namespace fairlead::agent {
+
+class AssociationKeeper {
+ public:
+  explicit AssociationKeeper(Paths paths);
+  ~AssociationKeeper();
+  AssociationKeeper(const AssociationKeeper&) = delete;
+  AssociationKeeper& operator=(const AssociationKeeper&) = delete;
+
+  // Prometheus text; empty as long as no network needs associations.
+  std::string metrics() const;
+  // Nodes that cannot be sent to now, with the reason.
+  std::map<std::string, std::string> problems() const;
+
+ private:
+  void run();
+  Result<void> watch();
+  void wait();
+  Result<void> step();
+  Result<void> open_epochs();
+  void note_clock();
+  Result<void> gather(cluster::AssociationFacts& facts, std::vector<std::pair<Address, uint32_t>>& strange);
+  Result<void> add(const std::vector<cluster::AssociationWork>& work);
+  Result<Secret> key_of(const cluster::AssociationWork& work) const;
+  Result<void> set_policies();
+  Result<void> remove(const std::vector<cluster::AssociationWork>& work,
+                      const std::vector<std::pair<Address, uint32_t>>& strange);
+  void describe(const cluster::AssociationFacts& facts);
+
+  Paths paths_;
+  std::optional<StateWatcher> watcher_;
+  std::optional<kernel::NetlinkSocket> socket_, events_;
+  AssociationDocuments documents_;
+  std::optional<cluster::LockedBytes> seal_key_;
+  std::string public_key_;
+  std::map<std::string, cluster::LockedBytes> secrets_;  // by epoch
+  cluster::Associations engine_;
+  std::map<std::string, cluster::AssociationDocument> written_;
+  std::map<std::string, Address> managed_;  // peers as of the last step
+  bool adopted_ = false, documents_changed_ = true, clock_jumped_ = false;
+  int64_t clock_difference_ = 0, read_at_ms_ = 0;
+  std::string told_;            // as logged
+  std::set<std::string> said_;  // bad documents, as logged
+  mutable std::mutex mutex_;
+  std::map<std::string, std::string> problems_;
+  std::string metrics_;
+  uint64_t installed_ = 0;
+  bool refused_ = false;  // by the kernel, at the last attempt
+  cluster::StopSignal stop_;
+  std::thread thread_;
+};
+
+}  // namespace fairlead::agent
