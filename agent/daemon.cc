@@ -118,8 +118,11 @@ struct Loop {
     capacity.pass(view, begin);
     PoolStatus pools{capacity.metrics(), {}};
     for (auto& problem : capacity.problems()) pools.problems.emplace_back(problem.network, problem.message);
+    HostStatus shown = host;
+    for (const auto& [node, problem] : associations.problems())
+      shown.problems.push_back("encrypted networks cannot send to node " + node + ": " + problem);
     auto described =
-        describe(reconciler, view, host, pools, std::chrono::duration<double>(Clock::now() - begin).count());
+        describe(reconciler, view, shown, pools, std::chrono::duration<double>(Clock::now() - begin).count());
     described.metrics += associations.metrics();
     text.set(std::move(described));
   }

@@ -95,6 +95,7 @@ class Stream:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        self.sender.close(), self.receiver.close()
 
     def lost(self):
         return sorted(set(range(self.sent)) - self.got)
