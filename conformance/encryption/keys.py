@@ -90,20 +90,21 @@ def files_with(folder, secrets):
     return sorted(names)
 
 
-def in_memory_of(pid, secret):
-    """How often the raw bytes are in a process."""
+def in_memory_of(pid, *secrets):
+    """How often the raw bytes of any of them are in a process."""
     count = 0
     with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
         for line in maps:
-            match = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
+            match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
             if not match or "[v" in line:
                 continue
             begin, end = (int(part, 16) for part in match.groups())
             try:
                 memory.seek(begin)
-                count += memory.read(end - begin).count(secret)
+                data = memory.read(end - begin)
             except (OSError, ValueError, OverflowError):
-                pass
+                continue
+            count += sum(data.count(secret) for secret in secrets)
     return count
 
 

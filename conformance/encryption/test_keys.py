@@ -14,9 +14,12 @@ from .keys import (STATE, RUN, copies, epochs, files_with, found_in, in_memory_o
 PREFIX = "/fairlead/v1/"
 
 
-def cluster_of(lab, *names, options=""):
+def cluster_of(lab, *names, options="", network=None):
+    """network: one the first node has before it founds the cluster."""
     wire = lab.segment("wire")
     nodes = [lab.host(name, wire) for name in names]
+    if network:
+        nodes[0].write(f"{STATE}/networks/{network['name']}.json", network)
     for node in nodes:
         node.start_agent()
     nodes[0].ctl_ok(f"cluster init --advertise {nodes[0].address(4)} --name {names[0]} {options}", timeout=30)

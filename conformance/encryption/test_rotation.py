@@ -9,10 +9,12 @@ import time
 
 from lab import *
 
-from .keys import Courier, association_key, associations, private_key, public_key, sending
+from .keys import Courier, association_key, associations, in_memory_of, private_key, public_key, sending
+from .test_keys import agree, cluster_of
 
 ROTATIONS = int(os.environ.get("FAIRLEAD_ROTATIONS", "6"))
 PORT = 4790
+NETWORK = {"apiVersion": 1, "name": "appnet", "vni": 4097, "subnets": ["10.32.0.0/16"], "encryption": "ipsec"}
 
 
 class World:
@@ -22,8 +24,7 @@ class World:
         self.nodes = [lab.host(f"n{i}", wire) for i in range(1, count + 1)]
         for node in self.nodes:
             node.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": node.name})
-            node.write("/var/lib/fairlead/networks/appnet.json", {"apiVersion": 1, "name": "appnet", "vni": 4097,
-                                                                  "subnets": ["10.32.0.0/16"], "encryption": "ipsec"})
+            node.write("/var/lib/fairlead/networks/appnet.json", NETWORK)
         self.courier = Courier(self.nodes)
         self.courier.introduce()
         self.agents = [node.start_agent() for node in self.nodes]
@@ -34,12 +35,13 @@ class World:
     def pairs(self):
         return [(a, b) for a in self.nodes for b in self.nodes if a is not b]
 
-    def sees(self, a, b):
+    def sees(self, a, b, there=None):
         """The SPI a sends to b with, when both kernels hold it with one key; else None."""
+        there = there or {node: associations(node) for node in (a, b)}
         spi = sending(a, b)
         direction = (a.address(4), b.address(4))
-        key = associations(a).get(direction, {}).get(spi)
-        return spi if key and associations(b).get(direction, {}).get(spi) == key else None
+        key = there[a].get(direction, {}).get(spi)
+        return spi if key and there[b].get(direction, {}).get(spi) == key else None
 
     def joined(self, epoch=None):
         """Whether all send to all, and in this epoch."""
@@ -47,10 +49,12 @@ class World:
             document = a.read_json(f"/run/fairlead/associations/{b.name}.json") if a.exists(f"/run/fairlead/associations/{b.name}.json") else {}
             if not document.get("sending") or epoch and document["send"]["epoch"] != epoch:
                 return False
-        return all(self.sees(a, b) for a, b in self.pairs())
+        there = {node: associations(node) for node in self.nodes}
+        return all(self.sees(a, b, there) for a, b in self.pairs())
 
     def only_one_each(self):
-        return all(len(associations(node).get((a.address(4), b.address(4)), {})) == 1 for a, b in self.pairs() for node in (a, b))
+        there = {node: associations(node) for node in self.nodes}
+        return all(len(there[node].get((a.address(4), b.address(4)), {})) == 1 for a, b in self.pairs() for node in (a, b))
 
 
 class Stream:
@@ -132,6 +136,13 @@ def test_ENC_11_13_15_rotations_lose_no_packet_and_every_association_has_its_own
             true(wire.count(lambda p: p.proto == "esp") >= there.sent, "encrypted")
             equal(wire.packets(lambda p: p.proto == "udp" and p.dport == PORT), [], "in the clear")
         eventually(world.only_one_each, 10, "what was replaced is gone")
+        lab.say("what is over is not in memory either")
+        for agent in world.agents:
+            true(in_memory_of(agent.pid, world.courier.secrets[epoch]) > 0, "the newest epoch's secret is: the search finds what is there")
+            over = [secret for old, secret in world.courier.secrets.items() if old not in world.courier.listed]
+            equal(in_memory_of(agent.pid, *over), 0, f"secrets of {len(over)} epochs that are over")
+            equal(in_memory_of(agent.pid, *(bytes.fromhex(key)[:32] for key in keys)), 0, "keys of associations")
+        equal(world.agents[0].metric("fairlead_agent_ipsec_peers_sending"), 2, "the metrics say how many can be sent to")
         true(len(keys) >= 6 * ROTATIONS, f"{len(keys)} keys")
         lab.say("somebody goes")
         for node in (n1, n2):
@@ -213,3 +224,23 @@ def test_ENC_14_an_association_is_replaced_before_it_is_used_up(lab):
             equal(stream.lost(), [], "nothing lost")
             true(stream.sent >= 390, f"after {stream.sent} packets")
         equal(sending(n2, n1), other, "the other direction is not concerned")
+
+
+@needs("esp")
+@limit(240)
+def test_ENC_11_21_with_managers_a_network_is_all_it_takes(lab):
+    nodes = cluster_of(lab, "n1", "n2", network=NETWORK)
+    n1, n2 = nodes
+    world = World.__new__(World)
+    world.nodes = nodes
+    first = agree(nodes, 60)[0]
+    eventually(lambda: world.joined(first), 30, "a network is all it takes")
+    second = n1.ctl_json("cluster rotate keys", timeout=60)["epoch"]
+    with Stream(n1, n2) as stream:
+        eventually(lambda: world.joined(second), 30, "and again, in the new epoch")
+        stream.finish()
+        equal(stream.lost(), [], "without a loss")
+    eventually(lambda: "older epoch" not in n1.ctl_ok("cluster status", timeout=60), 20, "nobody lags behind")
+    contains(n1.ctl_ok("cluster status", timeout=60), second, "which one it is")
+    n1.ctl_ok("cluster evict n2", timeout=60)
+    eventually(lambda: associations(n1) == {} and not sending(n1, n2), 20, "n1 has nothing for who was evicted")
