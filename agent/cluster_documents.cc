@@ -10,9 +10,6 @@
 namespace fairlead::agent {
 namespace {
 
-// IPsec between nodes is not there yet; until it is, such a network stays on its node.
-bool may_leave(const Network& network) { return network.encryption != "ipsec"; }
-
 template <class Record>
 Result<std::vector<Record>> read_all(const std::string& folder,
                                      Result<Record> (*decode)(const Json&, const std::string&)) {
@@ -36,7 +33,7 @@ void add_blocks(overlay::Blocks& blocks, const NodeBlocks& document) {
 }  // namespace
 
 std::optional<overlay::Mesh> mesh_of(const StateView& view, const std::string& self, const Network& network) {
-  if (!may_leave(network) || !view.nodes().count(self)) return std::nullopt;
+  if (!view.nodes().count(self)) return std::nullopt;
   std::vector<Node> nodes;
   for (const auto& [name, node] : view.nodes()) nodes.push_back(*node);
   overlay::Blocks blocks;
@@ -49,7 +46,6 @@ std::optional<overlay::Mesh> mesh_of(const StateView& view, const std::string& s
 Result<std::vector<Node>> read_nodes(const Paths& paths) { return read_all(paths.nodes(), decode_node); }
 
 Result<std::optional<overlay::Mesh>> read_mesh(const Paths& paths, const Network& network) {
-  if (!may_leave(network)) return std::nullopt;
   FL_TRY(auto nodes, read_all(paths.nodes(), decode_node));
   if (nodes.empty()) return std::nullopt;
   FL_TRY(auto self, node_name(paths));
@@ -57,6 +53,27 @@ Result<std::optional<overlay::Mesh>> read_mesh(const Paths& paths, const Network
   overlay::Blocks blocks;
   for (const auto& document : documents) add_blocks(blocks, document);
   return overlay::make_mesh(network, self, nodes, blocks);
+}
+
+overlay::IpsecFacts ipsec_facts_of(const StateView& view, const std::string& self) {
+  std::vector<Network> networks;
+  for (const auto& [name, network] : view.networks()) networks.push_back(*network);
+  std::vector<Node> nodes;
+  for (const auto& [name, node] : view.nodes()) nodes.push_back(*node);
+  return overlay::ipsec_facts(networks, nodes, self);
+}
+
+Result<overlay::IpsecFacts> read_ipsec_facts(const Paths& paths) {
+  FL_TRY(auto nodes, read_all(paths.nodes(), decode_node));
+  if (nodes.empty()) return overlay::IpsecFacts{};
+  FL_TRY(auto self, node_name(paths));
+  FL_TRY(auto networks, read_all(paths.networks(), decode_network));
+  return overlay::ipsec_facts(networks, nodes, self);
+}
+
+Result<std::string> read_port_conflict(const Paths& paths, const Network& network) {
+  FL_TRY(auto networks, read_all(paths.networks(), decode_network));
+  return port_conflict(network, networks);
 }
 
 Result<void> read_tunnel_facts(const Paths& paths, overlay::HostRuleFacts& facts) {

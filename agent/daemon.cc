@@ -99,6 +99,7 @@ struct Loop {
   HostStatus host;
   CapacityWatch capacity{paths};
   AssociationKeeper associations{paths};
+  IpsecStatus ipsec{};
 
   void pass(bool rescan) {
     const auto begin = Clock::now();
@@ -121,8 +122,9 @@ struct Loop {
     HostStatus shown = host;
     for (const auto& [node, problem] : associations.problems())
       shown.problems.push_back("encrypted networks cannot send to node " + node + ": " + problem);
+    ipsec.look(paths, view, reconciler.self(), begin);
     auto described =
-        describe(reconciler, view, shown, pools, std::chrono::duration<double>(Clock::now() - begin).count());
+        describe(reconciler, view, shown, pools, ipsec, std::chrono::duration<double>(Clock::now() - begin).count());
     described.metrics += associations.metrics();
     text.set(std::move(described));
   }

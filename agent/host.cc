@@ -87,6 +87,7 @@ Result<void> ensure_locked(const Paths& paths, bool v6, Repairs& repairs) {
   facts.opened4 = record.opened4.value_or(false);
   facts.opened6 = record.opened6.value_or(false);
   FL_CHECK(read_tunnel_facts(paths, facts));
+  facts.ipsec_ports = record.ipsec_ports;
   RulesMark mark = record.rules;
   // Rules first: between opening forwarding and closing it again nothing may pass.
   FL_TRY(auto outcome, ensure_rules(nft, overlay::kHostTable, overlay::host_rules(facts), record.rules));
@@ -137,7 +138,11 @@ Result<void> release_host(const Paths& paths) {
   FL_TRY(auto nft, kernel::NftSession::open());
   FL_CHECK(remove_forward_accept(nft));
   FL_CHECK(nft.run(std::string("table inet ") + overlay::kHostTable + " {}\ndelete table inet " + overlay::kHostTable));
-  return remove_host_record(paths);
+  if (record.ipsec_ports.empty()) return remove_host_record(paths);
+  HostRecord rest;  // policies go by themselves (agent/ipsec_guard.h)
+  rest.boot = record.boot;
+  rest.ipsec_ports = record.ipsec_ports;
+  return save_host_record(paths, rest);
 }
 
 }  // namespace fairlead::agent

@@ -1,5 +1,7 @@
 #include "agent/host_record.h"
 
+#include <charconv>
+
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -32,6 +34,11 @@ std::optional<bool> read_flag(ObjectReader& r, const char* key) {
   return value;
 }
 
+bool parse_port(const std::string& text, uint16_t& port) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size() && port != 0;
+}
+
 Result<HostRecord> decode(const Json& json, const std::string& source) {
   ObjectReader r(json, source);
   HostRecord record;
@@ -43,6 +50,10 @@ Result<HostRecord> decode(const Json& json, const std::string& source) {
   for (auto& name : names)
     if (is_interface_name(name)) record.accept_ra.push_back(std::move(name));  // they become parts of paths
   read_mark(r, record.rules);
+  std::vector<std::string> ports;
+  r.optional("ipsecPorts", ports);
+  for (const auto& port : ports)
+    if (uint16_t number = 0; parse_port(port, number)) record.ipsec_ports.push_back(number);
   FL_CHECK(r.finish());
   return record;
 }
@@ -64,6 +75,7 @@ Result<HostRecord> load_host_record(const Paths& paths) {
 Result<void> save_host_record(const Paths& paths, const HostRecord& record) {
   Json json{
       {"apiVersion", 1}, {"bootId", record.boot}, {"acceptRa", record.accept_ra}, {"rules", to_json(record.rules)}};
+  for (uint16_t port : record.ipsec_ports) json["ipsecPorts"].push_back(std::to_string(port));
   if (record.opened4) json["openedIpv4"] = *record.opened4;
   if (record.opened6) json["openedIpv6"] = *record.opened6;
   return replace_file(file_of(paths), dump_json(json, 2) + "\n", Durability::kBoot);

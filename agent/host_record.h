@@ -18,6 +18,7 @@ struct HostRecord {
   std::optional<bool> opened4, opened6;
   std::vector<std::string> accept_ra;  // interfaces whose accept_ra went from 1 to 2
   RulesMark rules;                     // of the table inet fairlead_host
+  std::vector<uint16_t> ipsec_ports;   // IPsec policies were made for them (agent/ipsec_guard.h); in order
   friend bool operator==(const HostRecord&, const HostRecord&) = default;
 };
 

@@ -8,6 +8,7 @@
 #include "agent/cluster_documents.h"
 #include "agent/host.h"
 #include "agent/host_record.h"
+#include "agent/ipsec_guard.h"
 #include "agent/uplink_index.h"
 #include "agent/wireguard.h"
 #include "base/file.h"
@@ -138,6 +139,24 @@ Result<void> protect_by_wireguard(const Paths& paths, const RealiseRequest& requ
   return done ? Result<void>() : fail(done.error());
 }
 
+// The walls before the router, and the router before its device.
+Result<void> protect_by_ipsec(const Paths& paths) {
+  FL_TRY(auto facts, read_ipsec_facts(paths));
+  Repairs uncounted;
+  return IpsecGuard().ensure(paths, facts, uncounted);
+}
+
+Result<void> protect(const Paths& paths, RealiseRequest& request) {
+  const std::string& encryption = request.network->encryption;
+  if (encryption == "none") return {};
+  const auto& missing = encryption == "ipsec" ? missing_for_ipsec() : missing_for_wireguard();
+  if (!missing.empty())
+    return fail("network " + request.network->name + ": encryption " + encryption +
+                " is not possible on this node: " + missing);
+  request.shield = encryption == "ipsec" ? protect_by_ipsec(paths) : protect_by_wireguard(paths, request);
+  return {};
+}
+
 }  // namespace
 
 Result<void> realise_by_name(const Paths& paths, const std::string& name) {
@@ -147,12 +166,10 @@ Result<void> realise_by_name(const Paths& paths, const std::string& name) {
                 " is missing; make it with: fairleadctl network create " + name + ")");
   const auto settings = kernel::SysctlTree::open();
   RealiseRequest request{settings, std::make_shared<const Network>(std::move(*network))};
+  FL_TRY(auto conflict, read_port_conflict(paths, *request.network));
+  if (!conflict.empty()) return fail(conflict);
   FL_TRY(request.mesh, read_mesh(paths, *request.network));
-  if (request.network->encryption == "wireguard") {
-    if (const auto& missing = missing_for_wireguard(); !missing.empty())
-      return fail("network " + name + ": encryption wireguard is not possible on this node: " + missing);
-    request.shield = protect_by_wireguard(paths, request);
-  }
+  FL_CHECK(protect(paths, request));
   FL_TRY(auto done, realise(paths, request));
   // Containers can be attached all the same; the daemon goes on trying.
   if (!done.result.overlay)

@@ -37,6 +37,18 @@ bool is_folder(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+// Why there must be no router for it on this node; "" for nothing.
+std::string refusal_of(const StateView& view, const Network& network) {
+  std::vector<Network> all;
+  for (const auto& [name, other] : view.networks())
+    if (other->encryption != network.encryption) all.push_back(*other);
+  if (auto conflict = port_conflict(network, all); !conflict.empty()) return conflict;
+  if (network.encryption == "none") return "";
+  const auto& missing = network.encryption == "ipsec" ? missing_for_ipsec() : missing_for_wireguard();
+  if (missing.empty()) return "";
+  return "network " + network.name + ": encryption " + network.encryption + " is not possible on this node: " + missing;
+}
+
 std::string subject_of(const Endpoint& e) {
   return "network " + e.network + ", container " + std::string(short_id(e.container)) + " " + e.ifname;
 }
@@ -53,12 +65,15 @@ void Reconciler::pass(const StateView& view, const Changes& changes, Clock::time
   note_cluster(view, changes);
   note_host_changes();
   auto networks = needed(view, remove_old_routers(view));
+  report_refusals(view, changes);
+  check_walls(view, changes);
   if (!networks.empty()) check_host(view, networks);
   check_wireguard(view, networks, !changes.nodes.empty(), now);
   choose_sweeps(now);
   for (const auto& [name, endpoints] : networks)
     if (auto network = view.networks().find(name); network != view.networks().end())
       check_router(view, network->second, endpoints, now);
+  release_walls(view, networks);
   check_endpoints(view, now);
   report("leases", collector_.sweep(view, now));
   describe(view, networks);
@@ -131,6 +146,47 @@ void Reconciler::check_wireguard(const StateView& view, const std::map<std::stri
   report("WireGuard peers", text.empty() ? Result<void>() : fail(text));
 }
 
+// Of networks without a router here, too: whoever attaches the first container should not be the first to be told.
+void Reconciler::report_refusals(const StateView& view, const Changes& changes) {
+  if (changes.networks.empty() && refused_.empty()) return;
+  std::set<std::string> refused;
+  for (const auto& [name, network] : view.networks()) {
+    auto refusal = refusal_of(view, *network);
+    if (refusal.empty()) continue;
+    refused.insert(name);
+    report("network " + name, fail(refusal));
+  }
+  for (const auto& name : refused_)
+    if (!refused.count(name)) report("network " + name, {});
+  refused_ = std::move(refused);
+}
+
+void Reconciler::check_walls(const StateView& view, const Changes& changes) {
+  if (!ipsec_ || !changes.networks.empty() || !changes.nodes.empty()) ipsec_ = ipsec_facts_of(view, self_);
+  const bool held = walls_.has_value();
+  const std::string missing = ipsec_->ports.empty() ? "" : missing_for_ipsec();
+  Repairs repairs;
+  walls_ = missing.empty() ? guard_.ensure(paths_, *ipsec_, repairs) : fail(missing);
+  count("host", repairs);
+  // What the kernel lacks is said of each network that wants it.
+  report("IPsec policies", missing.empty() ? walls_ : Result<void>());
+  if (held == walls_.has_value()) return;
+  host_dirty_ = true;
+  for (auto& [name, entry] : routers_) entry.dirty = true;
+}
+
+void Reconciler::release_walls(const StateView& view, const std::map<std::string, EndpointList>& networks) {
+  // A network whose document cannot be read, or whose router could not be brought up to date, may still need them.
+  for (const auto& [name, endpoints] : networks) {
+    auto router = routers_.find(name);
+    if (!view.networks().count(name) || router == routers_.end() || router->second.dirty) return;
+  }
+  if (!ipsec_) return;
+  auto released = guard_.release(paths_, *ipsec_);
+  report("IPsec policies no longer needed", released.has_value() ? Result<void>() : fail(released.error()));
+  if (released && *released) host_dirty_ = true;
+}
+
 std::set<std::string> Reconciler::remove_old_routers(const StateView& view) {
   std::set<std::string> names, removed;
   auto reserved = reserved_indexes(paths_);
@@ -185,11 +241,9 @@ void Reconciler::check_router(const StateView& view, const std::shared_ptr<const
                               const EndpointList& endpoints, Clock::time_point now) {
   RouterEntry& entry = routers_[network->name];
   if (!needs_work(entry, network->name, now)) return;
-  if (network->encryption == "wireguard" && !missing_for_wireguard().empty()) {
+  if (const std::string refusal = refusal_of(view, *network); !refusal.empty()) {
     entry.retry_at = now + kRetry;
-    return report("network " + network->name,
-                  fail("network " + network->name +
-                       ": encryption wireguard is not possible on this node: " + missing_for_wireguard()));
+    return report("network " + network->name, fail(refusal));
   }
   RealiseRequest request{settings_tree(), network, endpoints, entry.watch ? entry.watch->netns() : -1, false, 0, {}};
   request.mesh = mesh_of(view, self_, *network);
@@ -222,8 +276,9 @@ void Reconciler::check_router(const StateView& view, const std::shared_ptr<const
 // Encrypted packets leave only where what keeps them from leaving in the clear is known to be there.
 Result<void> Reconciler::shield_of(const Network& network) const {
   if (network.encryption == "none") return {};
+  if (network.encryption == "ipsec") return walls_;
   if (auto host = problems_.find("host"); host != problems_.end()) return fail(host->second);
-  return network.encryption == "wireguard" ? wireguard_.last().done : Result<void>();
+  return wireguard_.last().done;
 }
 
 // The way to other nodes is no business of the containers here: its trouble has a line of its own.

@@ -18,6 +18,7 @@
 
 #include "agent/collector.h"
 #include "agent/host_watch.h"
+#include "agent/ipsec_guard.h"
 #include "agent/repairs.h"
 #include "agent/router_watch.h"
 #include "agent/settings.h"
@@ -46,6 +47,7 @@ class Reconciler {
   const std::map<std::string, NetworkStatus>& networks() const { return networks_; }
   const std::map<std::string, std::string>& problems() const { return problems_; }  // subject → message
   const Repairs& repairs() const { return repairs_; }
+  const std::string& self() const { return self_; }  // this node's name; empty: alone
   const Collector& collector() const { return collector_; }
 
  private:
@@ -75,6 +77,10 @@ class Reconciler {
   void note_changes(const Changes& changes);
   void note_cluster(const StateView& view, const Changes& changes);
   void note_host_changes();
+  void report_refusals(const StateView& view, const Changes& changes);
+  // IPsec policies, before any device that needs them; and away when none does any more.
+  void check_walls(const StateView& view, const Changes& changes);
+  void release_walls(const StateView& view, const std::map<std::string, EndpointList>& networks);
   void check_host(const StateView& view, const std::map<std::string, EndpointList>& networks);
   void check_wireguard(const StateView& view, const std::map<std::string, EndpointList>& networks, bool nodes_changed,
                        Clock::time_point now);
@@ -97,7 +103,7 @@ class Reconciler {
   void describe(const StateView& view, const std::map<std::string, EndpointList>& networks);
 
   Paths paths_;
-  std::string self_;  // this node's name; empty: alone
+  std::string self_;
   HostWatch host_watch_;
   std::map<std::string, RouterEntry> routers_;
   std::map<ObjectKey, EndpointEntry> endpoint_entries_;
@@ -109,6 +115,10 @@ class Reconciler {
   std::optional<kernel::SysctlTree> settings_tree_;
   int settings_tree_uses_ = 0;
   bool host_dirty_ = true;
+  IpsecGuard guard_;
+  std::optional<overlay::IpsecFacts> ipsec_;  // as the documents say
+  Result<void> walls_;
+  std::set<std::string> refused_;  // networks
 };
 
 }  // namespace fairlead::agent

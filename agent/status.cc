@@ -8,8 +8,9 @@ namespace fairlead::agent {
 namespace {
 
 // The kinds are listed even when nothing happened: a rate of something that does not exist cannot be watched.
-constexpr const char* kKinds[] = {"address", "forward", "forwarding", "limit", "link",   "neighbour", "nft",
-                                  "overlay", "route",   "router",     "stale", "sysctl", "uplink",    "wireguard"};
+constexpr const char* kKinds[] = {"address",   "forward", "forwarding", "limit",  "link",
+                                  "neighbour", "nft",     "overlay",    "policy", "route",
+                                  "router",    "stale",   "sysctl",     "uplink", "wireguard"};
 
 std::string metric(const char* name, const char* type, const char* help, const std::string& samples) {
   return std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + samples;
@@ -73,8 +74,10 @@ Json status_json(const Reconciler& r, const StateView& view, const HostStatus& h
 }  // namespace
 
 StatusText describe(const Reconciler& r, const StateView& view, const HostStatus& host, const PoolStatus& pools,
-                    double seconds) {
-  return {metrics_text(r, view, seconds) + pools.metrics, dump_json(status_json(r, view, host, pools), 2) + "\n"};
+                    const IpsecStatus& ipsec, double seconds) {
+  Json status = status_json(r, view, host, pools);
+  if (auto peers = ipsec.json(); !peers.is_null()) status["ipsec"] = std::move(peers);
+  return {metrics_text(r, view, seconds) + pools.metrics + ipsec.metrics(), dump_json(status, 2) + "\n"};
 }
 
 }  // namespace fairlead::agent

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/ipsec_status.h"
 #include "agent/reconciler.h"
 #include "state/view.h"
 
@@ -29,6 +30,6 @@ struct PoolStatus {
 
 // seconds: how long the pass took.
 StatusText describe(const Reconciler& reconciler, const StateView& view, const HostStatus& host,
-                    const PoolStatus& pools, double seconds);
+                    const PoolStatus& pools, const IpsecStatus& ipsec, double seconds);
 
 }  // namespace fairlead::agent

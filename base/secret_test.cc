@@ -29,13 +29,15 @@ TEST(Secret, IsZeroedWhenItEnds) {
 
 TEST(Secret, LeavesNothingWhereItWasMovedFrom) {
   Secret from(kKey.data(), kKey.size());
+  const Secret& left = from;
   Secret to(std::move(from));
-  EXPECT_FALSE(holds_key(&from));
-  EXPECT_TRUE(from.empty());
+  EXPECT_FALSE(holds_key(&left));
+  EXPECT_TRUE(left.empty());
   ASSERT_TRUE(holds_key(&to));
+  const Secret& left_too = to;
   Secret again(3);
   again = std::move(to);
-  EXPECT_FALSE(holds_key(&to));
+  EXPECT_FALSE(holds_key(&left_too));
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(again.data()), again.size()), kKey);
   again = Secret();
   EXPECT_FALSE(holds_key(&again));

@@ -66,10 +66,6 @@ CniResult<Network> read_network(const Request& request, const std::string& name)
   auto network = decode_network(document, kSource);
   if (!network) return cni_fail(cni::kInvalidConfig, network.error().message);
   if (!has_vni) network->vni = 0;
-  if (network->encryption == "ipsec")
-    return cni_fail(cni::kUnsupportedField, "encryption: " + network->encryption +
-                                                ": this version cannot encrypt; a network is never made weaker than "
-                                                "asked for. Set \"encryption\": \"none\" to go without");
   return *network;
 }
 

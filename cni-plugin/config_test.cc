@@ -50,7 +50,7 @@ TEST(PluginConfig, TakesAPodsAnnotationsThatAreMeantForIt) {
 }
 
 TEST(PluginConfig, RefusesWithTheCodeTheSpecHasForIt) {
-  EXPECT_EQ(code_of(R"({"name":"appnet","encryption":"ipsec"})"), cni::kUnsupportedField);
+  EXPECT_EQ(code_of(R"({"name":"appnet","encryption":"ipsec"})"), 0);
   EXPECT_EQ(code_of(R"({"name":"appnet","encryption":"rot13"})"), cni::kInvalidConfig);
   EXPECT_EQ(code_of(R"({"name":"AppNet"})"), cni::kInvalidConfig);
   EXPECT_EQ(code_of(R"({"name":"AppNet","network":"appnet"})"), 0);

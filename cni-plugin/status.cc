@@ -3,6 +3,7 @@
 #include "cni-plugin/attachment.h"
 #include "cni-plugin/ipam_call.h"
 #include "cni-plugin/network.h"
+#include "kernel/ipsec_probe.h"
 #include "kernel/netns.h"
 #include "overlay/router_check.h"
 #include "state/store.h"
@@ -23,6 +24,15 @@ CniResult<void> check_folders(const Paths& paths) {
     if (::access(folder.c_str(), W_OK) != 0 || ::access(folder.c_str(), X_OK) != 0)
       return not_available(folder + ": cannot be written");
   }
+  return {};
+}
+
+CniResult<void> check_encryption(const Network& network) {
+  if (network.encryption != "ipsec") return {};
+  auto missing = kernel::missing_for_ipsec();
+  if (!missing) return not_available(missing.error().message);
+  if (!missing->empty())
+    return not_available("network " + network.name + ": encryption ipsec is not possible on this node: " + *missing);
   return {};
 }
 
@@ -58,6 +68,7 @@ CniResult<void> status(const Paths& paths, const Request& request) {
   auto network = load_network(paths, config.network.name);
   if (!network) return not_available(network.error().message);
   FL_CHECK(check_folders(paths));
+  FL_CHECK(check_encryption(*network ? **network : config.network));
   auto router = find_router(paths, config.network.name);
   if ((!router || !*router) && find_agent().empty())
     return not_available("network " + config.network.name +

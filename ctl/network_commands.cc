@@ -13,6 +13,7 @@
 #include "cluster/membership.h"
 #include "ctl/change.h"
 #include "ctl/documents.h"
+#include "ctl/ipsec_text.h"
 #include "ctl/pools.h"
 #include "ctl/reservation_commands.h"
 #include "ctl/table.h"
@@ -52,6 +53,9 @@ std::string describe(Context& context, const Network& network, size_t services, 
     if (auto gateway = network.gateway(family)) gateways.push_back(gateway->to_string());
     if (auto pool = network.vip_pool(family)) pools.push_back(pool->to_string());
   }
+  std::string encryption = network.encryption;
+  if (encryption == "ipsec")
+    if (auto peers = ipsec_sentence(ipsec_of_agent(context)); !peers.empty()) encryption += " (" + peers + ")";
   return list({{"name", network.name},
                {"VNI", std::to_string(network.vni)},
                {"subnets", join(texts(network.subnets))},
@@ -59,7 +63,7 @@ std::string describe(Context& context, const Network& network, size_t services, 
                {"VIP pools", join(pools)},
                {"used", join(used, "; ")},
                {"blocks", join(block_texts(context, network.name), "; ")},
-               {"encryption", network.encryption},
+               {"encryption", encryption},
                {"internal", network.internal ? "yes" : "no"},
                {"MTU", mtu_text(network)},
                {"DNS servers", join(network.dns_servers)},
@@ -111,9 +115,6 @@ void remove_address_documents(const Paths& paths, const std::string& name, bool 
 }  // namespace
 
 Output network_create(Context& context, const NetworkOptions& options) {
-  if (options.encryption == "ipsec")
-    return fail("network " + options.name + ": encryption " + options.encryption +
-                " is not supported by this version; leave --encryption out or give none");
   FL_TRY(auto existing, load_network(context.paths, options.name));
   if (existing)
     return fail("network " + options.name + " exists already; look at it with: fairleadctl network inspect " +
@@ -175,6 +176,7 @@ Output network_inspect(Context& context, const std::string& name) {
   json["pools"] = Json::array();
   for (const auto& pool : read_pools(context, network)) json["pools"].push_back(json_of(pool));
   json["blocks"] = block_json(context, name);
+  if (network.encryption == "ipsec") json["peers"] = ipsec_of_agent(context);
   json["services"] = names_of(services);
   json["endpoints"] = names_of(endpoints);
   return json_text(json);

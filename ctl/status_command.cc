@@ -8,6 +8,7 @@
 
 #include "base/daemon.h"
 #include "ctl/documents.h"
+#include "ctl/ipsec_text.h"
 #include "ctl/pools.h"
 #include "ctl/table.h"
 #include "state/store.h"
@@ -111,6 +112,10 @@ std::string for_people(const std::vector<DaemonState>& daemons, const Counts& co
   fields.emplace_back("endpoints", std::to_string(counts.endpoints));
   for (const auto& [network, pool] : counts.pools)
     if (pool.used() > 0) fields.emplace_back("addresses of " + network, sentence(pool));
+  for (const auto& daemon : daemons)
+    if (daemon.status.is_object() && daemon.status.contains("ipsec"))
+      if (auto peers = ipsec_summary(daemon.status["ipsec"]); !peers.empty())
+        fields.emplace_back("encrypted to", peers);
   fields.emplace_back("problems", problems.empty() ? "none" : std::to_string(problems.size()));
   std::string text = list(fields);
   for (const auto& problem : problems) text += "  " + problem + "\n";

@@ -188,7 +188,7 @@ Result<std::vector<State>> dump_states(NetlinkSocket& socket) {
   FL_CHECK(socket.dump(
       Message(XFRM_MSG_GETSA, 0, "list security associations"),
       [&](const nlmsghdr& message) {
-        if (auto state = state_of(message)) states.push_back(std::move(*state));
+        if (auto state = state_of(message)) states.push_back(*state);
       },
       [&] { states.clear(); }));
   return states;
@@ -258,7 +258,7 @@ Result<std::vector<Policy>> dump_policies(NetlinkSocket& socket) {
   FL_CHECK(socket.dump(
       Message(XFRM_MSG_GETPOLICY, 0, "list IPsec policies"),
       [&](const nlmsghdr& message) {
-        if (auto policy = policy_of(message)) policies.push_back(std::move(*policy));
+        if (auto policy = policy_of(message)) policies.push_back(*policy);
       },
       [&] { policies.clear(); }));
   return policies;

@@ -90,7 +90,29 @@ TunnelRules tunnel_rules(const HostRuleFacts& facts) {
   return rules;
 }
 
-std::string local(TunnelRules tunnel, const WireguardRules& wireguard) {
+// Also in the chain of other filters' accept: a drop is final, whoever accepted before.
+std::string only_encrypted(const HostRuleFacts& facts, const char* unprotected) {
+  if (facts.ipsec_ports.empty()) return "";
+  return "    udp dport " + set_of(facts.ipsec_ports, [](uint16_t port) { return std::to_string(port); }) + " " +
+         unprotected + " counter drop comment \"not encrypted\"\n";
+}
+
+// An ICMP error quotes the packet it is about, here one that was decrypted: nobody listens on the port any more, or an
+// administrator's rule rejects it. Offsets: ICMP header 8 bytes, then the quoted IP header; protocol, destination port.
+std::string no_quotes(const HostRuleFacts& facts) {
+  if (facts.ipsec_ports.empty()) return "";
+  const std::string ports = set_of(facts.ipsec_ports, [](uint16_t port) { return std::to_string(port); }) +
+                            " counter drop comment \"quotes what was encrypted\"\n";
+  return "    icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem } "
+         "@th,136,8 17 @th,240,16 " +
+         ports +
+         "    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
+         "@th,112,8 17 @th,400,16 " +
+         ports;
+}
+
+std::string local(const HostRuleFacts& facts, const WireguardRules& wireguard) {
+  TunnelRules tunnel = tunnel_rules(facts);
   tunnel.prerouting = wireguard.prerouting + tunnel.prerouting;
   tunnel.input = wireguard.input + tunnel.input;
   tunnel.output = wireguard.output + tunnel.output;
@@ -108,7 +130,7 @@ std::string local(TunnelRules tunnel, const WireguardRules& wireguard) {
          "  chain input {\n"
          "    type filter hook input priority filter; policy accept;\n"
          "    iifname \"ul*\" goto to_host\n" +
-         tunnel.input +
+         only_encrypted(facts, "meta secpath missing") + tunnel.input +
          "  }\n"
          "  chain to_host {\n" +
          kEstablished +
@@ -119,8 +141,8 @@ std::string local(TunnelRules tunnel, const WireguardRules& wireguard) {
          // A local process' connection to a published port leaves here with its first route's link, not with ul*.
          "  chain output {\n"
          "    type filter hook output priority filter; policy accept;\n"
-         "    oifname \"ul*\" goto to_router\n"
-         "  }\n";
+         "    oifname \"ul*\" goto to_router\n" +
+         only_encrypted(facts, "rt ipsec missing") + no_quotes(facts) + "  }\n";
 }
 
 std::string postrouting(const HostRuleFacts& facts) {
@@ -143,15 +165,9 @@ std::string postrouting(const HostRuleFacts& facts) {
 
 }  // namespace
 
-uint16_t vxlan_port(const Network& network) {
-  if (network.vxlan_port) return static_cast<uint16_t>(network.vxlan_port);
-  if (network.encryption == "none") return kVxlanPort;
-  return network.encryption == "wireguard" ? kWireguardVxlanPort : kIpsecVxlanPort;
-}
-
 std::string host_rules(const HostRuleFacts& facts) {
   const auto wireguard = wireguard_rules(facts.wireguard_ports);
-  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local(tunnel_rules(facts), wireguard) +
+  return replace_table(kHostTable) + "table inet " + kHostTable + " {\n" + local(facts, wireguard) +
          forward(facts, wireguard) + between(facts) + postrouting(facts) + wireguard.chains + "}\n";
 }
 

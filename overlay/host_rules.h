@@ -9,15 +9,11 @@
 
 #include "base/ip.h"
 #include "state/records.h"
+#include "state/vxlan_port.h"
 
 namespace fairlead::overlay {
 
-// The overlay's UDP ports, one for each kind of encryption: what protects a frame is chosen by its port. Containers
-// must not send to them through the host: the frames would count as the host's own.
-inline constexpr uint16_t kVxlanPort = 4789;
-inline constexpr uint16_t kIpsecVxlanPort = 4790;
-inline constexpr uint16_t kWireguardVxlanPort = 4791;
-uint16_t vxlan_port(const Network& network);
+using fairlead::vxlan_port;
 
 struct HostRuleFacts {
   // Forwarding was off before fairlead turned it on: packets that are neither ours nor through a bridge (Docker,
@@ -32,6 +28,9 @@ struct HostRuleFacts {
   std::vector<uint16_t> ports;  // beside the three above
   // VXLAN ports of networks encrypted with WireGuard: by its device or not at all (overlay/wireguard_plan.h).
   std::vector<uint16_t> wireguard_ports;
+  // UDP ports on which only what IPsec protects comes in or goes out. The same is said by IPsec policies
+  // (overlay/ipsec_plan.h): whoever flushes one of the two has not opened anything yet.
+  std::vector<uint16_t> ipsec_ports;
   friend bool operator==(const HostRuleFacts&, const HostRuleFacts&) = default;
 };
 

@@ -152,8 +152,15 @@ uint32_t container_mtu(const Network& network, uint32_t underlay_mtu, int underl
   if (network.mtu != 0) return network.mtu;
   const uint32_t overhead = kOverlayOverhead + (underlay_family == AF_INET6 ? kIpv6Overhead : 0) +
                             (network.encryption == "wireguard" ? kWireguardOverhead : 0);
+  uint32_t carried = underlay_mtu > overhead ? underlay_mtu - overhead : 0;
+  if (network.encryption == "ipsec" && carried > kEspOverhead) {
+    // What is encrypted comes in multiples of four bytes (RFC 4303 section 2.4): UDP, VXLAN and Ethernet header (30),
+    // the packet, two bytes of trailer.
+    carried -= kEspOverhead;
+    carried -= carried % 4;
+  }
   const uint32_t lowest = uses_family(network, AF_INET6) ? 1280 : 576;  // RFC 8200 section 5, RFC 791
-  return std::max(lowest, underlay_mtu > overhead ? underlay_mtu - overhead : 0);
+  return std::max(lowest, carried);
 }
 
 }  // namespace fairlead::overlay

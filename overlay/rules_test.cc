@@ -80,6 +80,13 @@ TEST(HostRules, OfANodeWithNetworksThatWireguardProtects) {
   facts.wireguard_ports = {4791, 8472, 4791};
   expect_golden("host_wireguard.nft", host_rules(facts));
 }
+TEST(HostRules, OfANodeWithEncryptedNetworks) {
+  HostRuleFacts facts;
+  facts.nodes = {*Address::parse("192.0.2.1"), *Address::parse("192.0.2.2")};
+  facts.vnis = {4097};
+  facts.ipsec_ports = {4790, 7000};
+  expect_golden("host_ipsec.nft", host_rules(facts));
+}
 TEST(HostRules, OfAHostThatForwardedBefore) { expect_golden("host_open.nft", host_rules({})); }
 TEST(HostRules, OfAHostThatDidNotForwardDropWhatIsNotOursNorThroughABridge) {
   expect_golden("host_closed.nft", host_rules({true, true}));

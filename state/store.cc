@@ -10,6 +10,7 @@
 
 #include "base/names.h"
 #include "state/address_plan.h"
+#include "state/vxlan_port.h"
 
 namespace fairlead {
 namespace {
@@ -72,6 +73,15 @@ Result<void> refuse_taken_vni(const Paths& paths, const Network& network) {
     if (record && *record && (*record)->vni == network.vni && other != network.name)
       return fail("network " + network.name + ": VNI " + std::to_string(network.vni) + " belongs to network " + other);
   }
+  return {};
+}
+
+Result<void> refuse_taken_port(const Paths& paths, const Network& network) {
+  std::vector<Network> others;
+  FL_TRY(auto names, list_documents(paths.networks()));
+  for (const auto& other : names)
+    if (auto record = load_network(paths, other); record && *record) others.push_back(**record);
+  if (auto taken = port_taken(network, others); !taken.empty()) return fail(taken);
   return {};
 }
 
@@ -185,6 +195,7 @@ Result<Network> plan_network(const Paths& paths, Network network, const std::opt
   } else {
     FL_CHECK(refuse_taken_vni(paths, network));
   }
+  FL_CHECK(refuse_taken_port(paths, network));
   if (network.subnets.empty() && choice) FL_CHECK(choose_subnets(paths, network, *choice));
   FL_TRY(Json json, parse_json(encode(network), "network " + network.name));
   return decode_network(json, "network " + network.name);

@@ -12,10 +12,11 @@ def vni_of(network):
 
 class Cluster:
     """Nodes on one wire. family: of the underlay. agents: whether the daemons run. narrow: the last node is on a
-    wire of its own, and this is the MTU between the two wires."""
+    wire of its own, and this is the MTU between the two wires. encryption: of every network, or a map by name.
+    documents: whether the networks are there from the beginning; create() makes them."""
 
     def __init__(self, lab, count=2, family=4, networks=("appnet",), agents=True, mtu=1500, balancer="nft", internal=False, port=0,
-                 narrow=0):
+                 narrow=0, encryption="none", documents=True):
         self.lab, self.family = lab, family
         self.wire = lab.segment("wire", mtu=mtu)
         wires = [self.wire] * count
@@ -30,20 +31,18 @@ class Cluster:
                 for version, key in ((4, "net.ipv4.ip_forward"), (6, "net.ipv6.conf.all.forwarding")):
                     gateway.sysctl(key, 1)
                     gateway.must(f"ip -{version} route add default via", other.address(version, 1))
-        self.networks = networks
+        self.networks, self.internal, self.port, self.encryption = networks, internal, port, encryption
         for node, wire in zip(self.nodes, wires):
             default = gateways[wire is not self.wire] if narrow else self.outside
             for version in (4, 6):
                 node.must(f"ip -{version} route add default via", default.address(version))
             node.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": node.name, "balancer": balancer})
-            for network in networks:
-                node.write(f"/var/lib/fairlead/networks/{network}.json",
-                           {"apiVersion": 1, "name": network, "vni": vni_of(network), "subnets": list(SUBNETS),
-                            "internal": internal, "vxlanPort": port})
         for number, node in enumerate(self.nodes, 1):
             self.tell(node, number)
             for network in networks:
                 self.give(network, node.name, [f"10.32.{number}.0/24", f"fd32::{number}:0/112"])
+        for network in networks if documents else ():
+            self.create(network)
         self.agents = [node.start_agent() for node in self.nodes] if agents else []
 
     def everywhere(self, path, document):
@@ -52,6 +51,12 @@ class Cluster:
                 node.remove(path)
             else:
                 node.write(path, document)
+
+    def create(self, network, **keys):
+        encryption = self.encryption if isinstance(self.encryption, str) else self.encryption[network]
+        self.everywhere(f"/var/lib/fairlead/networks/{network}.json",
+                        {"apiVersion": 1, "name": network, "vni": vni_of(network), "subnets": list(SUBNETS), "internal": self.internal,
+                         "vxlanPort": self.port, "encryption": encryption, **keys})
 
     def tell(self, node, number, address=None):
         """The document of a node, on every node."""

@@ -1,0 +1,30 @@
+#include "ctl/ipsec_text.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace fairlead::ctl {
+namespace {
+
+const char* kPeers = R"([
+  {"node":"n2","sending":{"spi":"0x57001042","epoch":"42-aa"},"receiving":[{"spi":"0x1"},{"spi":"0x2"}]},
+  {"node":"n3","sending":null,"receiving":[]},
+  {"node":"n4","sending":null,"receiving":[{"spi":"0x3"}]}])";
+
+TEST(IpsecText, SaysPerNodeWhatPasses) {
+  EXPECT_EQ(ipsec_sentence(Json::parse(kPeers)),
+            "n2: sends 0x57001042 (epoch 42-aa), receives 0x1 and 0x2; n3: no association, nothing passes; "
+            "n4: nothing is sent, receives 0x3");
+  EXPECT_EQ(ipsec_summary(Json::parse(kPeers)), "1 of 3 nodes; nothing passes both ways with n3, n4");
+}
+
+TEST(IpsecText, OfNothingSaysNothing) {
+  EXPECT_EQ(ipsec_sentence(nullptr), "");
+  EXPECT_EQ(ipsec_summary(Json::array()), "");
+  EXPECT_EQ(ipsec_sentence(Json::array()), "no other node");
+  EXPECT_EQ(ipsec_sentence(Json::parse(R"([7,{"node":3}])")), ": no association, nothing passes");
+}
+
+}  // namespace
+}  // namespace fairlead::ctl
