@@ -107,6 +107,7 @@ Result<Json> Control::status() {
     if (cluster->contains("keys")) json["keys"] = (*cluster)["keys"];
     json["storeRevision"] = number_at(*cluster, "revision");
     json["members"] = cluster->value("members", Json::array());
+    if (cluster->contains("exchange")) json["exchange"] = (*cluster)["exchange"];
   }
   return json;
 }

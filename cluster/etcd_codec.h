@@ -4,6 +4,7 @@
 // built here only, from checked structs. It leaves out what is zero, false or empty, and writes 64-bit numbers as text.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -63,6 +64,10 @@ struct EtcdMember {
   std::vector<std::string> peer_urls;
   bool learner = false;
 };
+
+inline bool is_at(const EtcdMember& member, const std::string& peer_url) {
+  return std::find(member.peer_urls.begin(), member.peer_urls.end(), peer_url) != member.peer_urls.end();
+}
 
 Json encode(const EtcdRange& range);
 Json encode(const std::vector<EtcdCompare>& compares, const std::vector<EtcdChange>& changes);

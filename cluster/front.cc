@@ -87,6 +87,7 @@ void Front::tend_cluster() {
       if (!renewed) log_error(renewed.error().with("etcd's certificate").message);
     }
   }
+  tend_authority();
   if (auto members = etcd_.members())
     for (const auto& member : *members)
       if (member.learner && !member.name.empty() && etcd_.promote(member.id))
@@ -96,6 +97,17 @@ void Front::tend_cluster() {
   if (now_ms() < sweep_at_) return;  // it looks at every document
   sweep_at_ = now_ms() + kSweepMs;
   if (auto swept = registry_.sweep(); !swept) log_debug(swept.error().message);
+}
+
+// An exchange of the authority: every manager follows it, any of them finishes it.
+void Front::tend_authority() {
+  auto changed = registry_.follow_rotation(stop_);
+  Result<void> done;
+  if (!changed) done = fail(changed.error());
+  if (done && *changed) done = reload();
+  if (done) done = registry_.finish_rotation(false);
+  if (!done && done.error().message != authority_told_) log_warning(done.error().with("cluster").message);
+  authority_told_ = done ? "" : done.error().message;
 }
 
 Result<void> Front::feed_once() {

@@ -49,6 +49,7 @@ class Front {
   void listen();
   void serve(Fd socket, const std::string& peer, Connection& connection);
   void tend_cluster();
+  void tend_authority();
   bool enter_handshake(const std::string& peer);
   void leave_handshake(const std::string& peer);
   void reap(bool all);
@@ -68,6 +69,7 @@ class Front {
   std::list<Connection> connections_;  // the listener's own
   int64_t sweep_at_ = 0;               // the keeper's
   std::string keys_problem_;           // the keeper's: as it was logged
+  std::string authority_told_;         // the keeper's
   std::thread keeper_, feeder_, listener_;
 };
 

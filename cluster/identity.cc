@@ -65,6 +65,9 @@ Result<CertificateInfo> inspect(const X509* certificate) {
   if (!whole || !is_object_name(info.identity.cluster) || !is_object_name(info.identity.name) ||
       name_entry(certificate, NID_organizationalUnitName) != info.identity.role)
     return fail("certificate: what it says about its owner does not agree");
+  if (const ASN1_OCTET_STRING* id = X509_get0_authority_key_id(const_cast<X509*>(certificate)))
+    info.issuer =
+        to_hex({reinterpret_cast<const char*>(ASN1_STRING_get0_data(id)), static_cast<size_t>(ASN1_STRING_length(id))});
   info.not_before = seconds_of(X509_get0_notBefore(certificate));
   info.not_after = seconds_of(X509_get0_notAfter(certificate));
   return info;

@@ -10,6 +10,7 @@
 #include "cluster/check.h"
 #include "cluster/member_documents.h"
 #include "cluster/roles.h"
+#include "cluster/rotation.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -124,6 +125,8 @@ void Member::note(int64_t revision) {
     status_.problems = mirror_.problems();
     auto wanted = mirror_.documents().find("check/wanted");
     if (wanted != mirror_.documents().end()) check_wanted_ = wanted->second;
+    auto authority = mirror_.documents().find(kAuthorityKey);
+    authority_ = authority == mirror_.documents().end() ? "" : authority->second;
     save = revision > saved_ && now_ms() >= saved_ms_ + kSaveMs;
     if (save) {
       saved_ = revision;

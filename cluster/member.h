@@ -67,6 +67,7 @@ class Member {
   Result<void> renew(Channel& channel);
   Result<void> announce(Channel& channel, std::optional<PublicKeys>& announced);
   int64_t renewal_due();
+  bool authority_changed(const CertificateInfo& certificate);
   Result<void> save_revision(int64_t revision);
 
   Paths paths_;
@@ -80,7 +81,10 @@ class Member {
   mutable std::condition_variable moved_;
   MemberStatus status_;
   int64_t compared_ms_ = 0, saved_ms_ = 0, saved_ = 0, generation_ = 0;
-  std::string check_wanted_;                 // the last one a manager has asked for
+  std::string check_wanted_;  // the last one a manager has asked for
+  std::string authority_;     // cluster/authority as last heard
+  std::string looked_at_;     // with this of it, and with this certificate, all was well; the publisher's
+  int64_t hurry_at_ = 0;      // the publisher's
   int64_t renewal_of_ = 0, renewal_at_ = 0;  // the publisher's
   std::thread follower_, publisher_, checker_;
 };

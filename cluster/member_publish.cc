@@ -14,13 +14,14 @@
 #include "cluster/key_documents.h"
 #include "cluster/member.h"
 #include "cluster/roles.h"
+#include "cluster/rotation.h"
 #include "state/watcher.h"
 
 namespace fairlead::cluster {
 namespace {
 
 constexpr int kAskMs = 8000, kRetryMs = 200, kMaxRetryMs = 2000;
-constexpr int64_t kCheckMs = 30000;
+constexpr int64_t kCheckMs = 30000, kHurrySeconds = 10, kHurryAgainSeconds = 2;
 
 Feed::Documents documents_of(const Json& answer) {
   Feed::Documents documents;
@@ -73,11 +74,38 @@ void Member::publish() {
   } while (stop_.sleep_ms(wait));
 }
 
+// Whether the certificate, or what this node trusts, is not what the cluster's authority is now; then hurry_at_ says
+// when to renew: not all at once, and not again and again while the managers are not ready themselves.
+bool Member::authority_changed(const CertificateInfo& certificate) {
+  std::string text;
+  {
+    std::lock_guard lock(mutex_);
+    text = authority_;
+  }
+  const std::string seen = text + std::to_string(certificate.not_after) + certificate.issuer;
+  if (text.empty() || seen == looked_at_) return false;
+  auto rotation = decode_rotation(text);
+  auto trusted = load_secret(PkiPaths(paths_).authorities());
+  if (!rotation || !trusted) return false;
+  if (certificate.issuer == rotation->root_id && *trusted == rotation->bundle()) {
+    looked_at_ = seen;
+    hurry_at_ = 0;
+    return false;
+  }
+  if (hurry_at_ == 0) {
+    static thread_local std::mt19937_64 random{std::random_device{}()};
+    const int64_t most = std::min(kHurrySeconds, (certificate.not_after - certificate.not_before) / 10);
+    hurry_at_ = wall_seconds() + std::uniform_int_distribution<int64_t>(0, most)(random);
+  }
+  return true;
+}
+
 // Drawn once for each certificate.
 int64_t Member::renewal_due() {
   auto pem = load_secret(PkiPaths(paths_).own());
   auto info = pem ? inspect_certificate(*pem) : fail(pem.error());
   if (!info) return INT64_MAX;
+  if (authority_changed(*info)) return hurry_at_;
   if (info->not_after != renewal_of_) {
     static thread_local std::mt19937_64 random{std::random_device{}()};
     renewal_of_ = info->not_after;
@@ -93,7 +121,13 @@ Result<void> Member::renew(Channel& channel) {
   const std::string certificate = text_at(answer, "certificate");
   FL_TRY(CertificateInfo info, inspect_certificate(certificate));
   if (info.identity.name != self_.name) return fail("the manager sent a certificate that is not ours");
+  // What is trusted first: the managers may come with certificates of another authority now. Managers have it from the
+  // store (Registry::follow_rotation).
+  const std::string trusted = text_at(answer, "authorities");
+  FL_CHECK(authority_id(trusted));
+  if (!self_.is_manager()) FL_CHECK(save_secret(PkiPaths(paths_).authorities(), trusted));
   FL_CHECK(save_secret(PkiPaths(paths_).own(), key + certificate));
+  if (hurry_at_) hurry_at_ = wall_seconds() + kHurryAgainSeconds;
   {
     std::lock_guard lock(mutex_);
     generation_++;

@@ -47,12 +47,11 @@ Result<Membership> decode(const Json& json, const std::string& path) {
   return m;
 }
 
-Result<void> renew_as(const Authority& authority, const std::string& path, const Issue& issue,
-                      const std::string& links) {
+Result<void> renew_as(const Authority& authority, const std::string& path, const Issue& issue) {
   FL_TRY(std::string key, make_key());
   FL_TRY(std::string request, make_request(key));
   FL_TRY(std::string certificate, issue_certificate(authority, request, issue));
-  return save_secret(path, key + certificate + links);
+  return save_secret(path, key + certificate);
 }
 
 }  // namespace
@@ -112,28 +111,35 @@ Result<Credentials> load_credentials(const Paths& paths) {
 
 Result<Authority> load_authority(const Paths& paths) {
   PkiPaths pki(paths);
-  FL_TRY(std::string certificate, load_secret(pki.authorities()));
   FL_TRY(std::string key, load_secret(pki.authority_key()));
-  return Authority{std::move(certificate), std::move(key)};
+  if (auto whole = parse_authority(key)) return whole;
+  // As founded: the key alone, and one certificate.
+  FL_TRY(std::string certificate, load_secret(pki.authorities()));
+  return Authority{std::move(certificate), std::move(key), ""};
+}
+
+Result<Authority> load_authority_file(const std::string& path) {
+  FL_TRY(std::string pem, load_secret(path));
+  return parse_authority(pem);
 }
 
 Result<Authority> load_peer_authority(const Paths& paths) {
   PkiPaths pki(paths);
   FL_TRY(std::string certificate, load_secret(pki.peer_authority()));
   FL_TRY(std::string key, load_secret(pki.peer_authority_key()));
-  return Authority{std::move(certificate), std::move(key)};
+  return Authority{std::move(certificate), std::move(key), ""};
 }
 
 Result<void> renew_peer_certificate(const Paths& paths, const Membership& self, int64_t seconds) {
   FL_TRY(Authority authority, load_peer_authority(paths));
   Issue issue{{self.cluster, "etcd", self.name, self.number}, self.address.address, true, wall_seconds(), seconds};
-  return renew_as(authority, PkiPaths(paths).peer(), issue, "");
+  return renew_as(authority, PkiPaths(paths).peer(), issue);
 }
 
 Result<void> renew_manager_certificate(const Paths& paths, const Membership& self, int64_t seconds) {
   FL_TRY(Authority authority, load_authority(paths));
   Issue issue{{self.cluster, self.role, self.name, self.number}, self.address.address, true, wall_seconds(), seconds};
-  return renew_as(authority, PkiPaths(paths).own(), issue, "");
+  return renew_as(authority, PkiPaths(paths).own(), issue);
 }
 
 std::string peer_url(const HostPort& address) {

@@ -43,7 +43,10 @@ struct PkiPaths {
   std::string folder;
   std::string own() const { return folder + "/node.pem"; }
   std::string authorities() const { return folder + "/ca.pem"; }
-  std::string authority_key() const { return folder + "/ca-key.pem"; }    // managers
+  std::string authority_key() const { return folder + "/ca-key.pem"; }  // managers
+  // Managers, while the authority is exchanged: the one that was, and the one that will be where the exchange began.
+  std::string previous_authority() const { return folder + "/ca-key-previous.pem"; }
+  std::string next_authority() const { return folder + "/ca-key-next.pem"; }
   std::string peer() const { return folder + "/etcd-peer.pem"; }          // managers
   std::string peer_authority() const { return folder + "/etcd-ca.pem"; }  // managers
   std::string peer_authority_key() const { return folder + "/etcd-ca-key.pem"; }
@@ -54,6 +57,7 @@ Result<void> save_secret(const std::string& path, const std::string& text);
 Result<std::string> load_secret(const std::string& path);
 Result<Credentials> load_credentials(const Paths& paths);
 Result<Authority> load_authority(const Paths& paths);
+Result<Authority> load_authority_file(const std::string& path);  // as parse_authority() takes it
 Result<Authority> load_peer_authority(const Paths& paths);
 // Makes a new key and certificate of etcd's peer on this manager.
 Result<void> renew_peer_certificate(const Paths& paths, const Membership& self, int64_t seconds);

@@ -91,15 +91,65 @@ Result<Authority> make_authority(std::string_view cluster, std::string_view purp
   CertificatePtr certificate(X509_new());
   X509* c = certificate.get();
   X509_NAME* name = c ? X509_get_subject_name(c) : nullptr;
+  // The number tells it from the authority that comes after it: who looks for an issuer looks for its name first.
   bool done = c && begin_certificate(c, key.get(), now - kHour, now + kAuthoritySeconds) &&
               add_name(name, "O", std::string(cluster)) &&
-              add_name(name, "OU", "fairlead root " + std::string(purpose)) && X509_set_issuer_name(c, name) == 1 &&
+              add_name(name, "OU", "fairlead root " + std::string(purpose)) &&
+              add_name(name, "serialNumber", to_hex(random_bytes(4))) && X509_set_issuer_name(c, name) == 1 &&
               add_extension(c, c, NID_basic_constraints, "critical,CA:TRUE") &&
               add_extension(c, c, NID_key_usage, "critical,keyCertSign,cRLSign") &&
               add_extension(c, c, NID_subject_key_identifier, "hash") && X509_sign(c, key.get(), EVP_sha256()) > 0;
   if (!done) return fail_openssl("make certificate authority");
   FL_TRY(std::string text, write_certificate(c));
   return Authority{std::move(text), std::move(pem)};
+}
+
+Result<std::string> cross_sign(const Authority& old, const std::string& root, int64_t now) {
+  FL_TRY(CertificatePtr issuer, read_certificate(old.certificate));
+  FL_TRY(KeyPtr key, read_key(old.key));
+  FL_TRY(CertificatePtr subject, read_certificate(root));
+  CertificatePtr certificate(X509_new());
+  X509* c = certificate.get();
+  bool done = c && begin_certificate(c, X509_get0_pubkey(subject.get()), now - kHour, now + kAuthoritySeconds) &&
+              X509_set_subject_name(c, X509_get_subject_name(subject.get())) == 1 &&
+              X509_set_issuer_name(c, X509_get_subject_name(issuer.get())) == 1 &&
+              add_extension(c, issuer.get(), NID_basic_constraints, "critical,CA:TRUE") &&
+              add_extension(c, issuer.get(), NID_key_usage, "critical,keyCertSign,cRLSign") &&
+              add_extension(c, issuer.get(), NID_subject_key_identifier, "hash") &&
+              add_extension(c, issuer.get(), NID_authority_key_identifier, "keyid") &&
+              X509_sign(c, key.get(), EVP_sha256()) > 0;
+  if (!done) return fail_openssl("sign the new authority");
+  return write_certificate(c);
+}
+
+Result<std::string> authority_id(std::string_view pem) {
+  FL_TRY(CertificatePtr certificate, read_certificate(pem));
+  const ASN1_OCTET_STRING* id = X509_get0_subject_key_id(certificate.get());
+  if (!id) return fail("certificate: it has no key identifier");
+  return to_hex(
+      {reinterpret_cast<const char*>(ASN1_STRING_get0_data(id)), static_cast<size_t>(ASN1_STRING_length(id))});
+}
+
+Result<std::string> first_certificate(std::string_view pem) {
+  FL_TRY(CertificatePtr certificate, read_certificate(pem));
+  return write_certificate(certificate.get());
+}
+
+std::string Authority::key_alone() const {
+  constexpr std::string_view kCertificate = "-----BEGIN CERTIFICATE-----";
+  return key.substr(0, key.find(kCertificate));
+}
+
+Result<Authority> parse_authority(const std::string& pem) {
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----\n";
+  Authority authority;
+  authority.key = pem;
+  authority.key = authority.key_alone();
+  FL_CHECK(read_key(authority.key));
+  FL_TRY(authority.certificate, first_certificate(std::string_view(pem).substr(authority.key.size())));
+  auto end = pem.find(kEnd);
+  if (end != pem.npos) authority.links = pem.substr(end + kEnd.size());
+  return authority;
 }
 
 Result<std::string> make_key() {
@@ -135,7 +185,8 @@ Result<std::string> issue_certificate(const Authority& authority, const std::str
   bool done = c && begin_certificate(c, key, from, what.now + what.seconds) && fill_leaf(c, issuer.get(), what) &&
               X509_sign(c, authority_key.get(), EVP_sha256()) > 0;
   if (!done) return fail_openssl("issue certificate");
-  return write_certificate(c);
+  FL_TRY(std::string text, write_certificate(c));
+  return text + authority.links;
 }
 
 Result<CertificateInfo> inspect_certificate(std::string_view pem) {

@@ -26,14 +26,25 @@ std::string to_uri(const Identity& identity);
 struct CertificateInfo {
   Identity identity;
   int64_t not_before = 0, not_after = 0;
+  std::string issuer;  // authority_id() of whose certificate it is
 };
 
 struct Authority {
-  std::string certificate, key;  // PEM
+  std::string certificate, key;  // PEM; the first certificate and the first key in them count
+  std::string links;             // PEM: its twin that an older authority has signed, sent with what it issues; or empty
+  std::string key_alone() const;
 };
+// KEY, CERTIFICATE, links one after the other.
+Result<Authority> parse_authority(const std::string& pem);
 
 // purpose: "nodes" or "etcd". Valid for 20 years.
 Result<Authority> make_authority(std::string_view cluster, std::string_view purpose, int64_t now);
+// A certificate of root's name and key that old has signed: who trusts old only, follows it to what root has issued.
+Result<std::string> cross_sign(const Authority& old, const std::string& root, int64_t now);
+// By what certificates name the key of their issuer: the subject key identifier of the first certificate, in hex.
+Result<std::string> authority_id(std::string_view pem);
+// The first certificate of several.
+Result<std::string> first_certificate(std::string_view pem);
 Result<std::string> make_key();
 // The public key of key, signed by it.
 Result<std::string> make_request(const std::string& key);
@@ -45,6 +56,7 @@ struct Issue {
   int64_t now = 0;
   int64_t seconds = 0;  // of validity from now on; backdated by a tenth of it, an hour at most
 };
+// With the authority's links behind it.
 Result<std::string> issue_certificate(const Authority& authority, const std::string& request, const Issue& what);
 
 // Of the first certificate in pem. An error when it is not one of ours.

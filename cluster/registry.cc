@@ -83,6 +83,7 @@ Result<std::string> Registry::make_token(const std::string& role, int64_t second
   FL_TRY(std::string digest, certificate_digest(authority.certificate));
   const Token token = cluster::make_token(digest);
   Json document{{"role", role},
+                {"root", to_hex(digest)},
                 {"key", to_base64(cluster::handshake_key(token))},
                 {"proof", to_hex(sha256(join_proof(token)))},
                 {"expires", wall_seconds() + seconds},
@@ -93,10 +94,10 @@ Result<std::string> Registry::make_token(const std::string& role, int64_t second
   return to_text(token);
 }
 
-std::optional<std::string> Registry::handshake_key(const std::string& token) const {
-  auto document = etcd_.get(store_key("tokens/" + token));
-  if (!document || !*document) return std::nullopt;
-  auto json = parse_document("token", (*document)->value);
+Result<std::optional<std::string>> Registry::handshake_key(const std::string& token) const {
+  FL_TRY(auto document, etcd_.get(store_key("tokens/" + token)));
+  if (!document) return std::nullopt;
+  auto json = parse_document("token", document->value);
   if (!json || number_at(*json, "expires") <= wall_seconds() || number_at(*json, "uses") < 1) return std::nullopt;
   auto key = from_base64(text_at(*json, "key"));
   return key && key->size() == 32 ? key : std::nullopt;
@@ -153,13 +154,15 @@ Result<void> Registry::remove_member(const std::string& name) const {
   if (member.role == "manager") {
     FL_TRY(auto members, etcd_.members());
     if (members.size() == 1) return fail(name + " is the last manager; the cluster would end");
+    // One that was never started has no name yet.
     for (const auto& m : members)
-      if (m.name == name) FL_CHECK(etcd_.remove_member(m.id));
+      if (m.name == name || (m.name.empty() && is_at(m, peer_url(member.address)))) FL_CHECK(etcd_.remove_member(m.id));
   }
   FL_TRY(auto applied, etcd_.apply({{EtcdCompare::kModifiedAt, key, "", document->modified}},
                                    {{key, std::nullopt},
                                     {store_key("nodes/" + name), std::nullopt},
                                     {store_key("checks/" + name), std::nullopt},
+                                    {store_key("certificates/" + name), std::nullopt},
                                     {store_key("live/" + name), std::nullopt}}));
   if (!applied.done) return fail("member " + name + " changed meanwhile; try again");
   feed_.reach(applied.revision, 1000);

@@ -13,6 +13,7 @@
 #include "cluster/etcd_client.h"
 #include "cluster/feed.h"
 #include "cluster/membership.h"
+#include "cluster/rotation.h"
 
 namespace fairlead::cluster {
 
@@ -36,7 +37,7 @@ class Registry {
   // The token as text; it is stored nowhere.
   Result<std::string> make_token(const std::string& role, int64_t seconds, int64_t uses) const;
   // nullopt: no such token, or it is no longer valid.
-  std::optional<std::string> handshake_key(const std::string& token) const;
+  Result<std::optional<std::string>> handshake_key(const std::string& token) const;
   // The answer for a host that has come through the handshake with this token.
   Result<Json> join(const std::string& token, const Json& request) const;
   Result<Json> renew(const Identity& who, const std::string& request) const;
@@ -44,6 +45,14 @@ class Registry {
   Result<bool> is_member(const Identity& who) const;
   Result<void> keep_alive(const Identity& who) const;
   Result<void> remove_member(const std::string& name) const;
+  // The exchange of the authority (cluster/rotation.h): begins it; makes this manager's files as the store says (true:
+  // they have changed); ends it when all have what they need, or now.
+  Result<void> start_rotation() const;
+  Result<bool> follow_rotation(const StopSignal& stop) const;
+  Result<void> finish_rotation(bool now) const;
+  Result<Authority> authority_of_token(const std::string& token) const;
+  // With which certificate a member has come.
+  Result<void> note_certificate(const CertificateInfo& certificate) const;
   // Removes endpoints and health of nodes that are no members.
   Result<void> sweep() const;
 
@@ -52,7 +61,10 @@ class Registry {
   Result<Candidate> examine(const std::string& token, const Json& request) const;
   Result<bool> admit(Candidate& candidate, const Json& request, Json& answer) const;
   Result<void> add_etcd_member(const Candidate& candidate, Json& answer) const;
+  Result<void> remove_lost_learners(const std::vector<EtcdMember>& before) const;
   Result<void> import_documents() const;
+  Result<Authority> fetch_authority(const Rotation& rotation, const StopSignal& stop) const;
+  Result<void> remove_old_tokens(const Rotation& rotation) const;
   Result<std::string> issue(const Identity& who, const HostPort& address, const std::string& request,
                             int64_t seconds) const;
   Paths paths_;

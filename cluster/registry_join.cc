@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
 #include "base/names.h"
 #include "cluster/channel.h"
 #include "cluster/encoding.h"
@@ -28,6 +29,7 @@ namespace {
 
 constexpr int kAttempts = 10, kLearnerWaits = 30;
 constexpr unsigned kLearnerPauseUs = 500000;
+constexpr int64_t kLearnerSeconds = 20;
 
 Result<MemberRecord> read_request(const Json& request) {
   MemberRecord member;
@@ -88,12 +90,31 @@ Result<Registry::Candidate> Registry::examine(const std::string& token, const Js
   return candidate;
 }
 
+// One whose manager joined and never started would keep all others out. Only of those that were there before.
+Result<void> Registry::remove_lost_learners(const std::vector<EtcdMember>& before) const {
+  FL_TRY(auto now, etcd_.members());
+  FL_TRY(auto records, etcd_.range({store_key("members/"), prefix_end(store_key("members/"))}));
+  for (const auto& learner : now) {
+    const bool was_there = std::any_of(before.begin(), before.end(), [&](const auto& m) { return m.id == learner.id; });
+    if (!was_there || !learner.learner || !learner.name.empty()) continue;  // it has a name once it has started
+    bool young = false;
+    for (const auto& document : records.documents) {
+      auto record = decode_member(document.value);
+      young = young || (record && is_at(learner, peer_url(record->address)) &&
+                        wall_seconds() < record->joined + kLearnerSeconds);
+    }
+    if (young) continue;
+    log_warning("cluster: a manager has joined and never started; others can join in its place");
+    FL_CHECK(etcd_.remove_member(learner.id));
+  }
+  return {};
+}
+
 Result<void> Registry::add_etcd_member(const Candidate& candidate, Json& answer) const {
   const std::string url = peer_url(candidate.member.address);
   FL_TRY(auto members, etcd_.members());
-  bool there = std::any_of(members.begin(), members.end(), [&](const EtcdMember& m) {
-    return std::find(m.peer_urls.begin(), m.peer_urls.end(), url) != m.peer_urls.end();
-  });
+  bool there = std::any_of(members.begin(), members.end(), [&](const EtcdMember& m) { return is_at(m, url); });
+  const auto before = members;
   // A learner has no vote: one that never comes up stops nobody. It is promoted when it has caught up.
   // etcd takes one learner at a time, and none while a new voter is not quite there: it is a matter of seconds.
   for (int i = 0; !there; i++) {
@@ -101,6 +122,7 @@ Result<void> Registry::add_etcd_member(const Candidate& candidate, Json& answer)
     there = added.has_value();
     if (there) members = std::move(*added);
     const bool busy = !there && added.error().sys != ECONNREFUSED;
+    if (busy && i == kLearnerWaits / 2) FL_CHECK(remove_lost_learners(before));
     if (!there && (!busy || i == kLearnerWaits)) return fail(added.error().with("no manager can join just now"));
     if (!there) ::usleep(kLearnerPauseUs);
   }

@@ -33,6 +33,7 @@ constexpr std::array kTable = {
     Row{"members/{me}", "mnov", "mnov"},
     Row{"members/*", "m", "m"},
     Row{"certificates/{me}", "mnov", "mnov"},
+    Row{"authority/*", "m", "m"},
     Row{"tokens/*", "", "m"},
 };
 

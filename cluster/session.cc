@@ -36,6 +36,8 @@ Result<void> Session::admitted() {
   if (who().cluster != parts_.self.cluster) return fail("this is another cluster", EKEYREVOKED);
   if (wall_seconds() >= secured_.certificate->not_after)
     return fail("the certificate of " + who().name + " has expired", EKEYEXPIRED);
+  if (auto rotation = rotation_of(parts_.feed); rotation && !rotation->trusts(secured_.certificate->issuer))
+    return fail("the certificate of " + who().name + " is of an authority that is no longer trusted", EKEYEXPIRED);
   FL_TRY(bool member, parts_.registry.is_member(who()));
   if (!member) return fail(who().name + " is no longer a member of the cluster", EKEYREVOKED);
   return {};
@@ -80,6 +82,7 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   if (op == "live") {
     FL_CHECK(may(Verb::kWrite, "live/" + who().name));
     FL_CHECK(parts_.registry.keep_alive(who()));
+    FL_CHECK(parts_.registry.note_certificate(*secured_.certificate));
     auto settings = parse_json(parts_.feed.get("cluster/settings").value_or("{}"), "cluster/settings");
     return Json{{"revision", parts_.feed.revision()},
                 {"lease", settings ? number_at(*settings, "leaseSeconds", 5) : 5}};
@@ -88,7 +91,8 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
     FL_CHECK(may(Verb::kWrite, "public-keys/" + who().name));
     return parts_.epochs.announce(who(), request);
   }
-  if (op == "rotate") return rotate(text_at(request, "what"));
+  if (op == "authority") return authority(text_at(request, "id"));
+  if (op == "rotate") return rotate(request);
   if (op == "token") {
     const std::string role = text_at(request, "role");
     FL_CHECK(may(Verb::kWrite, "tokens/" + role));
@@ -107,7 +111,23 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   return fail("\"" + op + "\" is nothing a manager does", ENOSYS);
 }
 
-Result<Json> Session::rotate(const std::string& what) {
+// To another manager.
+Result<Json> Session::authority(const std::string& id) {
+  FL_CHECK(may(Verb::kRead, "authority/key"));
+  FL_TRY(Authority own, load_authority(parts_.paths));
+  FL_TRY(std::string own_id, authority_id(own.certificate));
+  if (id != own_id) return fail("this manager does not have the key of that authority yet", EAGAIN);
+  return Json{{"key", own.key_alone() + own.certificate}};
+}
+
+Result<Json> Session::rotate(const Json& request) {
+  const std::string what = text_at(request, "what");
+  if (what == "ca") {
+    FL_CHECK(may(Verb::kWrite, "authority/key"));
+    FL_CHECK(flag_at(request, "finish") ? parts_.registry.finish_rotation(true) : parts_.registry.start_rotation());
+    log_info("cluster: " + who().name + " exchanges the authority");
+    return Json::object();
+  }
   if (what != "keys") return fail("\"" + what + "\" is nothing that can be rotated", EINVAL);
   FL_CHECK(may(Verb::kWrite, "keys/epochs"));
   FL_TRY(std::string id, parts_.epochs.rotate(who().name + " asked for it"));
@@ -134,7 +154,7 @@ Result<void> Session::serve_member() {
 }
 
 Result<void> Session::serve_joiner() {
-  FL_TRY(Authority authority, load_authority(parts_.paths));
+  FL_TRY(Authority authority, parts_.registry.authority_of_token(secured_.token));
   FL_TRY(Json hello, make_hello(authority, parts_.self.cluster, secured_.binding, wall_seconds()));
   FL_CHECK(channel_.send(hello, kSendMs));
   FL_TRY(auto request, channel_.receive(kSmallMessage, kJoinMs));

@@ -4,7 +4,8 @@
 // Members: own (their documents in the store), write (their own documents), submit (networks and services), live,
 // renew, follow (everything they may read and its changes, until the connection ends), read (the same once, from etcd),
 // check (every live member compares itself), token, evict, leave, status,
-// announce (a node's public keys), rotate (of "keys": a new epoch).
+// announce (a node's public keys), rotate ("keys": a new epoch; "ca": another authority), authority
+// (its key, for managers).
 // Hosts that join: join, once.
 // Threads: run() in the connection's own thread.
 #pragma once
@@ -57,7 +58,8 @@ class Session {
   Result<Json> submit(const Json& request);
   Result<Json> status();
   Result<Json> check_all();
-  Result<Json> rotate(const std::string& what);
+  Result<Json> authority(const std::string& id);
+  Result<Json> rotate(const Json& request);
   bool visible(const std::string& key) const;
   const Identity& who() const { return secured_.certificate->identity; }
 

@@ -178,12 +178,16 @@ Result<Json> Session::status() {
                        {"address", text_at(*json, "address")},
                        {"live", parts_.feed.get("live/" + name).has_value()}});
   }
+  (void)parts_.registry.note_certificate(*secured_.certificate);  // next time
   auto settings = parts_.registry.settings();  // needs a leader of etcd
-  return Json{{"manager", parts_.self.name},
+  Json status{{"manager", parts_.self.name},
               {"keys", parts_.epochs.describe()},
               {"revision", snapshot.revision},
               {"members", std::move(members)},
               {"store", settings ? "ok" : settings.error().message}};
+  if (auto rotation = rotation_of(parts_.feed); rotation && rotation->under_way())
+    status["exchange"] = {{"since", rotation->started}, {"waiting", progress_of(parts_.feed, *rotation, 0, 0).waiting}};
+  return status;
 }
 
 }  // namespace fairlead::cluster

@@ -17,6 +17,14 @@ namespace {
 // The hash of a key that is no session's must be settled beforehand (RFC 8446, 4.2.11): SHA-256.
 constexpr unsigned char kAes128[] = {0x13, 0x01};
 
+// With TLS 1.3 it is heard after the handshake only that the peer did not take our certificate.
+tl::unexpected<Error> explain_alert(tl::unexpected<Error> error) {
+  if (error.value().message.find("alert unknown ca") == std::string::npos) return error;
+  return fail(
+      "the manager does not know the authority of this node's certificate, which may have been exchanged while the "
+      "node was away; leave the cluster (--force) and join it again");
+}
+
 class TlsTransport : public Transport {
  public:
   TlsTransport(Fd fd, SslPtr ssl) : fd_(std::move(fd)), ssl_(std::move(ssl)) {}
@@ -62,7 +70,7 @@ class TlsTransport : public Transport {
           return fail_errno(what, "connection", saved);
         default:
           ready_ = false;  // no goodbye after a protocol error (SSL_shutdown(3))
-          return fail_openssl(what);
+          return explain_alert(fail_openssl(what));
       }
     }
   }
@@ -183,8 +191,9 @@ class OpenSslServer : public TlsServer {
     std::string token(reinterpret_cast<const char*>(name), size);
     if (token.find_first_not_of("0123456789abcdef") != token.npos) return 1;
     auto key = attempt->server->keys_(token);
-    if (!key) return 1;
-    *session = session_of(ssl, *key).release();
+    if (!key) return 0;  // ends the handshake with the alert "internal error"
+    if (!*key) return 1;
+    *session = session_of(ssl, **key).release();
     if (*session) attempt->token = token;
     return 1;
   }
@@ -287,6 +296,8 @@ Result<Secured> secure_joiner(Fd socket, const Token& token, int timeout_ms, con
     return fail("the token is not valid there: it has expired, was used up, or a letter was mistyped", EACCES);
   if (!done && SSL_get_verify_result(transport->ssl()) == X509_V_ERR_APPLICATION_VERIFICATION)
     return fail("the manager there belongs to another cluster than the token", EACCES);
+  if (!done && done.error().message.find("alert internal error") != std::string::npos)
+    return fail("the manager there cannot look at its tokens now, its etcd does not answer; try again later", EAGAIN);
   if (!done) return fail(done.error());
   if (!SSL_session_reused(transport->ssl()))
     return fail("the manager there has not proved that it knows the token", EACCES);

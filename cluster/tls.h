@@ -33,8 +33,9 @@ struct Secured {
 
 class TlsServer {
  public:
-  // keys: the handshake key of a token that may be used now, by its name. Called by the threads that call accept().
-  using Keys = std::function<std::optional<std::string>(const std::string& token)>;
+  // keys: the handshake key of a token that may be used now, by its name; an Error when that cannot be said now. Called
+  // by the threads that call accept().
+  using Keys = std::function<Result<std::optional<std::string>>(const std::string& token)>;
   static Result<std::unique_ptr<TlsServer>> make(const Credentials& credentials, Keys keys);
   virtual ~TlsServer() = default;
   virtual Result<Secured> accept(Fd socket, int timeout_ms, const StopSignal& stop) = 0;

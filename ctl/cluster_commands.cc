@@ -146,6 +146,13 @@ std::string for_people(const Json& status) {
   if (status.contains("store")) fields.emplace_back("store", text_at(status, "store"));
   if (status.contains("certificate"))
     fields.emplace_back("certificate", "until " + time_text(number_at(status["certificate"], "until")));
+  if (status.contains("exchange")) {
+    std::string waiting;
+    for (const auto& name : status["exchange"].value("waiting", Json::array()))
+      if (name.is_string()) waiting += " " + name.get<std::string>();
+    fields.emplace_back("authority", "is being exchanged since " + time_text(number_at(status["exchange"], "since")) +
+                                         (waiting.empty() ? "" : "; without a new certificate:" + waiting));
+  }
   std::string text = list(fields) + keys_for_people(status);
   for (const auto& problem : status.value("problems", Json::array()))
     if (problem.is_string()) text += "  " + problem.get<std::string>() + "\n";
@@ -212,15 +219,19 @@ Output cluster_evict(Context& context, const ClusterArguments& a) {
   return context.json ? "" : a.member + " is no longer a member of the cluster\n";
 }
 
-Output cluster_rotate(Context& context, const ClusterArguments& a) {
-  FL_TRY(Json answer, ask(context, {{"op", "rotate"}, {"what", a.what}}));
-  if (context.json) return json_text(answer);
-  return "epoch " + cluster::text_at(answer, "epoch") + " is made; nodes use it as soon as both sides of a pair can\n";
-}
-
 Output cluster_accept(Context& context) {
   FL_CHECK(ask(context, {{"op", "accept"}}));
   return context.json ? "" : "the store is taken as it is now\n";
+}
+
+Output cluster_rotate(Context& context, const ClusterArguments& a) {
+  FL_TRY(Json answer, ask(context, {{"op", "rotate"}, {"what", a.what}, {"finish", a.finish}}));
+  if (context.json) return json_text(answer);
+  if (a.what == "keys")
+    return "epoch " + cluster::text_at(answer, "epoch") +
+           " is made; nodes use it as soon as both sides of a pair can\n";
+  return a.finish ? "the old authority is no longer trusted\n"
+                  : "a new authority is made; members get certificates of it by themselves (cluster status tells)\n";
 }
 
 Output cluster_check(Context& context, const ClusterArguments& a) {

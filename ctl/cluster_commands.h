@@ -16,8 +16,9 @@ struct ClusterArguments {
   uint32_t uses = 100;
   std::string manager, token_file = "-";  // join
   std::string member;                     // evict
-  std::string what;                       // rotate
   bool force = false;                     // leave
+  std::string what;                       // rotate
+  bool finish = false;                    // rotate
   bool local = false;                     // check
 };
 
@@ -26,11 +27,11 @@ Output cluster_token(Context& context, const ClusterArguments& a);
 Output cluster_join(Context& context, const ClusterArguments& a);
 Output cluster_leave(Context& context, const ClusterArguments& a);
 Output cluster_evict(Context& context, const ClusterArguments& a);
-Output cluster_rotate(Context& context, const ClusterArguments& a);
 Output cluster_accept(Context& context);
 // Whether what this node has is what the managers' store says; on a manager, what every live member finds when it
 // compares. Exit status 1 when something differs.
 Output cluster_check(Context& context, const ClusterArguments& a);
+Output cluster_rotate(Context& context, const ClusterArguments& a);
 Output cluster_status(Context& context);
 
 }  // namespace fairlead::ctl

@@ -225,11 +225,15 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   CLI::App* evict = add_command(*group, context, "evict", "Remove a member, above all one that is lost");
   evict->add_option("MEMBER", c.member, "Its name")->required();
   evict->callback([&] { outcome.output = cluster_evict(context, c); });
-  CLI::App* rotate = add_command(*group, context, "rotate", "Make new keys now");
-  rotate->add_option("WHAT", c.what, "keys: those of encrypted networks")->required()->check(CLI::IsMember({"keys"}));
-  rotate->callback([&] { outcome.output = cluster_rotate(context, c); });
   add_command(*group, context, "accept", "Take the managers' store for good after it has gone back in time")
       ->callback([&] { outcome.output = cluster_accept(context); });
+  CLI::App* rotate = add_command(*group, context, "rotate", "Make new keys now");
+  rotate->add_option("WHAT", c.what, "keys: those of encrypted networks; ca: the authority all certificates come from")
+      ->required()
+      ->check(CLI::IsMember({"keys", "ca"}));
+  rotate->add_flag("--finish", c.finish,
+                   "ca: trust the old authority no longer, whoever still has a certificate of it");
+  rotate->callback([&] { outcome.output = cluster_rotate(context, c); });
   CLI::App* check = add_command(*group, context, "check", "Compare the documents here with the managers' store");
   check->add_flag("--local", c.local, "Only of this node; on a manager otherwise every live member's");
   check->callback([&] { outcome.output = cluster_check(context, c); });

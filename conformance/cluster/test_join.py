@@ -113,3 +113,34 @@ def _talk(address, port, data):
             return stream.recv(4096)
         except OSError as error:
             return str(error).encode()
+
+
+@limit(90)
+def test_CLU_07_a_manager_without_its_store_lets_nobody_in_and_says_so(lab):
+    wire = lab.segment("wire")
+    n1, n2 = host(lab, wire, "n1"), host(lab, wire, "n2")
+    found(n1)
+    good = token(n1)
+    n1.must("pkill -STOP -x etcd")
+    one_line(try_join(n2, n1, good), "etcd does not answer")
+    one_line(n1.ctl("cluster token node", timeout=40), "etcd does not answer")
+    not_a_member(n2)
+    n1.must("pkill -CONT -x etcd")
+    eventually(lambda: try_join(n2, n1, good).rc == 0, 20, "the same token is good once it is back")
+
+
+@limit(120)
+def test_CLU_08_a_manager_that_joined_and_never_started_keeps_nobody_out(lab):
+    wire = lab.segment("wire")
+    n1, lost, n3, n4 = host(lab, wire, "n1"), lab.host("lost", wire), host(lab, wire, "n3"), host(lab, wire, "n4")
+    found(n1)
+    join(lost, n1, "manager")
+    good = token(n1, "manager")
+    eventually(lambda: try_join(n3, n1, good).rc == 0, 50, "another manager can join after a while")
+    eventually(lambda: any("manager n3 has its vote" in m.agent.log() for m in (n1, n3)), 20, "and gets its vote")
+    n1.ctl_ok("cluster evict lost", timeout=20)
+    again = lab.host("again", wire)
+    join(again, n1, "manager")
+    n1.ctl_ok("cluster evict again", timeout=20)
+    join(n4, n1, "manager")
+    synced(n4, 20)
