@@ -51,6 +51,7 @@ Member::Member(Paths paths, Membership self, std::function<void()> renewed)
       client_(paths_, self_, stop_),
       mirror_(paths_, self_.cluster, self_.name),
       saved_(load_revision(paths_, self_.cluster)) {
+  load_remote();
   follower_ = std::thread([this] { follow(); });
   publisher_ = std::thread([this] { publish(); });
   checker_ = std::thread([this] { answer_checks(); });
@@ -134,6 +135,7 @@ void Member::note(int64_t revision) {
     }
   }
   moved_.notify_all();
+  save_remote();
   if (news) log_info("cluster: in step with the managers at revision " + std::to_string(revision));
   if (!save) return;
   if (auto saved = save_revision(revision); !saved) log_warning(saved.error().message);

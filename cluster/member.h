@@ -59,6 +59,8 @@ class Member {
   Result<void> not_gone_back(int64_t revision) const;
   void note_managers();
   void note(int64_t revision);
+  void save_remote();
+  void load_remote();
   void fault(const Error& error);
   void answer_checks();
   void publish();
@@ -81,6 +83,8 @@ class Member {
   mutable std::condition_variable moved_;
   MemberStatus status_;
   int64_t compared_ms_ = 0, saved_ms_ = 0, saved_ = 0, generation_ = 0;
+  int64_t remote_at_ = 0;     // the follower's
+  size_t remote_hash_ = 0;    // the follower's
   std::string check_wanted_;  // the last one a manager has asked for
   std::string authority_;     // cluster/authority as last heard
   std::string looked_at_;     // with this of it, and with this certificate, all was well; the publisher's

@@ -58,6 +58,8 @@ Result<void> renew_as(const Authority& authority, const std::string& path, const
 
 std::string membership_path(const Paths& paths) { return paths.state + "/cluster.json"; }
 
+std::string remote_path(const Paths& paths) { return paths.state + "/cluster-remote.json"; }
+
 Result<std::optional<Membership>> load_membership(const Paths& paths) {
   const std::string path = membership_path(paths);
   FL_TRY(auto text, read_file(path));
@@ -183,6 +185,7 @@ Result<void> forget_membership(const Paths& paths) {
     FL_CHECK(discard(folder));
   FL_CHECK(empty_remote(paths.run + "/remote"));
   FL_CHECK(remove_file(paths.state + "/cluster-revision.json"));
+  FL_CHECK(remove_file(remote_path(paths)));
   return {};
 }
 

@@ -33,6 +33,7 @@ struct Membership {
 };
 
 std::string membership_path(const Paths& paths);
+std::string remote_path(const Paths& paths);  // what other nodes had (Member::save_remote)
 Result<std::optional<Membership>> load_membership(const Paths& paths);
 Result<void> save_membership(const Paths& paths, const Membership& membership);
 // Reads, changes and writes it; of two threads of this process one after the other.

@@ -179,7 +179,7 @@ Result<Json> Session::status() {
                        {"live", parts_.feed.get("live/" + name).has_value()}});
   }
   (void)parts_.registry.note_certificate(*secured_.certificate);  // next time
-  auto settings = parts_.registry.settings();  // needs a leader of etcd
+  auto settings = parts_.registry.settings();                     // needs a leader of etcd
   Json status{{"manager", parts_.self.name},
               {"keys", parts_.epochs.describe()},
               {"revision", snapshot.revision},

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cluster/encoding.h"
+#include "cluster/join_hello.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -29,9 +30,9 @@ struct World {
   Authority authority = make_authority("c1", "nodes", now).value();
   Token token = make_token(certificate_digest(authority.certificate).value());
 
-  Credentials member(const std::string& role, int64_t at, const Authority& by) const {
+  Credentials member(const std::string& role, int64_t at, const Authority& by, int64_t life = 100) const {
     std::string key = make_key().value();
-    Issue what{{"c1", role, "n1", 7}, Address::parse("192.0.2.1").value(), role == "manager", at, 100};
+    Issue what{{"c1", role, "n1", 7}, Address::parse("192.0.2.1").value(), role == "manager", at, life};
     return {key + issue_certificate(by, make_request(key).value(), what).value(), authority.certificate};
   }
   std::unique_ptr<TlsServer> server(const Credentials& own) const {
@@ -145,6 +146,66 @@ TEST(Tls, AManagersExpiredCertificateIsAQuestionOfClocks) {
   auto met = meet(world, *server, as_member(world, world.member("node", world.now, world.authority)));
   ASSERT_FALSE(met.second);
   EXPECT_NE(met.second.error().message.find("clock says"), std::string::npos) << met.second.error().message;
+}
+
+// Certificates as machines make them whose clocks differ: backdated by an hour, where they live long enough.
+TEST(Tls, ClocksTenMinutesApartAreNoReasonTwoHoursAre) {
+  World world;
+  const int64_t life = int64_t{90} * 86400;
+  for (int64_t skew : {-600, 600}) {
+    auto server = world.server(world.member("manager", world.now + skew, world.authority, life));
+    auto met = meet(world, *server, as_member(world, world.member("node", world.now - skew, world.authority, life)));
+    EXPECT_TRUE(met.first && met.second) << skew;
+    auto hello = make_hello(world.authority, "c1", "binding", world.now + skew);
+    ASSERT_TRUE(hello);
+    EXPECT_TRUE(check_hello(*hello, world.token, "binding", world.now));
+  }
+  auto ahead = world.server(world.member("manager", world.now + 7200, world.authority, life));
+  auto met = meet(world, *ahead, as_member(world, world.member("node", world.now, world.authority, life)));
+  ASSERT_FALSE(met.second);
+  EXPECT_NE(met.second.error().message.find("clock says"), std::string::npos) << met.second.error().message;
+  auto joined =
+      check_hello(*make_hello(world.authority, "c1", "binding", world.now + 7200), world.token, "binding", world.now);
+  ASSERT_FALSE(joined);
+  EXPECT_NE(joined.error().message.find("clock is 120 minutes behind"), std::string::npos) << joined.error().message;
+}
+
+TEST(Tls, WhileTheAuthorityIsExchangedEverybodyTakesEverybodyAndAfterThatTheOldOneIsNothing) {
+  World world;
+  Authority next = make_authority("c1", "nodes", world.now).value();
+  next.links = cross_sign(world.authority, next.certificate, world.now).value();
+  const std::string both = next.certificate + world.authority.certificate;
+  auto of = [&](const std::string& role, const Authority& by, const std::string& trusted) {
+    Credentials credentials = world.member(role, world.now, by);
+    credentials.authorities = trusted;
+    return credentials;
+  };
+  // Before, in the middle of, and at the end of the exchange.
+  const std::vector<std::pair<const Authority*, std::string>> kinds{
+      {&world.authority, world.authority.certificate}, {&world.authority, both}, {&next, both}};
+  for (size_t i = 0; i < kinds.size(); i++) {
+    for (size_t k = 0; k < kinds.size(); k++) {
+      auto server = world.server(of("manager", *kinds[i].first, kinds[i].second));
+      auto met = meet(world, *server, as_member(world, of("node", *kinds[k].first, kinds[k].second)));
+      EXPECT_TRUE(met.first) << i << k << met.first.error().message;
+      EXPECT_TRUE(met.second) << i << k << met.second.error().message;
+      EXPECT_EQ(met.first ? met.first->certificate->issuer : "", authority_id(kinds[k].first->certificate).value());
+    }
+  }
+  auto server = world.server(of("manager", next, next.certificate));
+  EXPECT_TRUE(meet(world, *server, as_member(world, of("node", next, both))).first);
+  EXPECT_FALSE(meet(world, *server, as_member(world, of("node", world.authority, both))).first);
+}
+
+TEST(Tls, AManagerThatCannotLookAtItsTokensSaysSo) {
+  World world;
+  auto server =
+      TlsServer::make(world.member("manager", world.now, world.authority),
+                      [](const std::string&) -> Result<std::optional<std::string>> { return fail("no etcd"); })
+          .value();
+  auto met = meet(world, *server, with_token(world, world.token));
+  ASSERT_FALSE(met.second);
+  EXPECT_NE(met.second.error().message.find("etcd does not answer"), std::string::npos) << met.second.error().message;
 }
 
 TEST(Tls, SilenceAndNoiseEndInTime) {

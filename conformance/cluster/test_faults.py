@@ -99,6 +99,34 @@ def test_CLU_46_a_document_in_the_store_is_broken(lab):
     eventually(lambda: not status(n1)["problems"] and not status(n2)["problems"], 10, "put right, all is well")
 
 
+@limit(90)
+def test_CLU_47_a_machine_boots_while_no_manager_is_there(lab):
+    n1, n2 = cluster_of(lab, "n1", "n2", options=FAST)
+    n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
+    eventually(lambda: networks(n2), 5, "n2 has the network")
+    there = attach(n1, "there")
+    attach(n2, "here")
+    eventually(lambda: remote(n2, n1) == [f"{there.id}-eth0.json"], 5, "n2 knows n1's")
+    n2.agent.restart()
+    synced(n2, 20)
+    n1.agent.stop()
+    n2.agent.stop()
+    n2.must("rm -rf /run/fairlead/remote")    # as after a boot
+    n2.agent.start()
+    eventually(lambda: remote(n2, n1) == [f"{there.id}-eth0.json"], 10, "it knows what the other had")
+    true(networks(n2), "and has its network")
+    n2.agent.stop()
+    n2.must("rm -rf /run/fairlead/remote")
+    n2.write("/var/lib/fairlead/cluster-remote.json", '{"cluster":')
+    n2.agent.start()
+    eventually(lambda: status(n2)["state"] == "away", 20, "what is broken is nothing")
+    there.detach()
+    n1.agent.start()
+    synced(n2, 20)
+    eventually(lambda: not remote(n2, n1), 10, "and with a manager it is as the store says")
+    in_step(n1)
+
+
 def _b64(text):
     return base64.b64encode(text.encode("latin-1") if isinstance(text, str) else text).decode()
 
