@@ -176,6 +176,19 @@ class Courier:
                     self._carried[sender.name, receiver.name] = text
                     self.history.append((sender.name, receiver.name, json.loads(text)))
 
+    def agreed(self, epoch):
+        """Whether every node says that it sends to every other one in this epoch."""
+        for sender in self.nodes:
+            for receiver in self.nodes:
+                place = f"{RUN}/associations/{receiver.name}.json"
+                if sender is not receiver:
+                    said = sender.read_json(place) if sender.exists(place) else {}
+                    if not said.get("sending") or said["send"]["epoch"] != epoch or not any(
+                            entry["spi"] == said["sending"] and entry["epoch"] == epoch
+                            for entry in receiver.read_json(f"{RUN}/associations/{sender.name}.json")["receive"]):
+                        return False
+        return True
+
     def forget(self, node):
         """It has lost everything it was told: tell it again."""
         self._carried = {pair: text for pair, text in self._carried.items() if pair[1] != node.name}
