@@ -73,12 +73,13 @@ Result<void> protect_memory() {
   return {};
 }
 
-enum class Wake { kPass, kRescan, kStop };
+enum class Wake { kPass, kRescan, kWalls, kStop };
 
-Result<Wake> wait_for(const Fd& signals, const Fd& timer) {
-  pollfd fds[] = {{signals.get(), POLLIN, 0}, {timer.get(), POLLIN, 0}};
+// walls: Reconciler::wall_events(); one that is negative is not looked at.
+Result<Wake> wait_for(const Fd& signals, const Fd& timer, int walls) {
+  pollfd fds[] = {{signals.get(), POLLIN, 0}, {timer.get(), POLLIN, 0}, {walls, POLLIN, 0}};
   for (;;) {
-    if (::poll(fds, 2, -1) < 0) {
+    if (::poll(fds, 3, -1) < 0) {
       if (errno == EINTR) continue;
       return fail_errno("wait for", "events");
     }
@@ -87,6 +88,7 @@ Result<Wake> wait_for(const Fd& signals, const Fd& timer) {
       return info.ssi_signo == SIGHUP ? Wake::kRescan : Wake::kStop;
     uint64_t ticks = 0;
     if (::read(timer.get(), &ticks, sizeof ticks) == sizeof ticks) return Wake::kPass;
+    if (fds[2].revents) return Wake::kWalls;
   }
 }
 
@@ -154,8 +156,12 @@ Result<void> run_daemon(const Paths& paths, const Settings& settings) {
            std::to_string(view->endpoints().size()) + " endpoints");
   notify_systemd("READY=1");
   for (;;) {
-    FL_TRY(Wake wake, wait_for(signals, timer));
+    FL_TRY(Wake wake, wait_for(signals, timer, reconciler->wall_events()));
     if (wake == Wake::kStop) break;
+    if (wake == Wake::kWalls) {
+      reconciler->repair_walls(*view);
+      continue;
+    }
     cluster.tick();
     loop.pass(wake == Wake::kRescan);
   }

@@ -110,12 +110,18 @@ Result<bool> IpsecGuard::unchanged(const overlay::IpsecFacts& facts) {
   }
   bool changed = false;
   auto drained = events_->receive([&](const nlmsghdr&) { changed = true; });
-  if (!drained && drained.error().sys != ENOBUFS) return fail(drained.error());
+  if (!drained && drained.error().sys != ENOBUFS) {
+    events_.reset();  // made anew the next time
+    return fail(drained.error());
+  }
   return drained && !changed && known_ == facts && Clock::now() - looked_at_ < kLookAgain;
 }
 
 Result<void> IpsecGuard::ensure(const Paths& paths, const overlay::IpsecFacts& facts, Repairs& repairs) {
-  if (facts.ports.empty() && (!known_ || known_->ports.empty())) return {};
+  if (facts.ports.empty() && (!known_ || known_->ports.empty())) {
+    events_.reset();  // nobody reads them
+    return {};
+  }
   FL_TRY(bool same, unchanged(facts));
   if (same) return {};
   if (!socket_) {

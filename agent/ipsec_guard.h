@@ -30,6 +30,8 @@ class IpsecGuard {
   // network is encrypted. On an Error no encrypted network may be between nodes.
   // Cost when nothing changed: reading a socket without messages; a dump every few seconds.
   Result<void> ensure(const Paths& paths, const overlay::IpsecFacts& facts, Repairs& repairs);
+  // Readable when policies were changed by anybody; -1: nothing to watch. ensure() reads it.
+  int events() const { return events_ ? events_->fd() : -1; }
   // After the devices: takes away what is for ports no longer encrypted. true: there was something. Not while there are
   // associations of ours: what they decrypt for a port without a listener would be quoted in an ICMP error.
   Result<bool> release(const Paths& paths, const overlay::IpsecFacts& facts);

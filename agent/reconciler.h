@@ -38,6 +38,10 @@ class Reconciler {
 
   void pass(const StateView& view, const Changes& changes, Clock::time_point now);
 
+  // Between passes, when wall_events() is readable: whoever flushed policies is answered at once.
+  void repair_walls(const StateView& view) { check_walls(view, {}); }
+  int wall_events() const { return guard_.events(); }
+
   struct NetworkStatus {
     std::string problem;  // empty: as it should be
     size_t endpoints = 0;

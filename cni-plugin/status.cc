@@ -5,8 +5,10 @@
 #include "cni-plugin/network.h"
 #include "kernel/ipsec_probe.h"
 #include "kernel/netns.h"
+#include "kernel/xfrm.h"
 #include "overlay/router_check.h"
 #include "state/store.h"
+#include "state/vxlan_port.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -36,6 +38,23 @@ CniResult<void> check_encryption(const Network& network) {
   return {};
 }
 
+// Why nothing of an encrypted network leaves this node: there are other nodes, and no association for sending to any.
+// One node without is that node's trouble.
+Result<std::string> cut_off(const Network& network) {
+  if (network.encryption != "ipsec") return "";
+  FL_TRY(auto socket, kernel::open_xfrm());
+  if (!socket) return std::string("this kernel has no IPsec");
+  FL_TRY(auto policies, kernel::dump_policies(*socket));
+  int from = 0, to = 0;
+  for (const auto& p : policies) {
+    if (!p.esp || p.esp->request_id != kernel::kRequestId || p.port != vxlan_port(network)) continue;
+    (p.direction == kernel::Direction::kIn ? from : to)++;
+  }
+  if (from == 0 || to > 0) return "";
+  return "encrypted, and there is no security association for sending to any of the other " + std::to_string(from) +
+         " nodes";
+}
+
 // Code 51, "limited connectivity": the router is not what the containers that are attached need. Without any, the next
 // ADD makes what is missing.
 CniResult<void> check_router(const Paths& paths, const Network& network) {
@@ -58,6 +77,9 @@ CniResult<void> check_router(const Paths& paths, const Network& network) {
   });
   if (!looked) return limited(looked.error().message);
   if (!missing.empty()) return limited(missing);
+  auto cut = cut_off(network);
+  if (!cut) return limited(cut.error().message);
+  if (!cut->empty()) return limited(*cut);
   return {};
 }
 

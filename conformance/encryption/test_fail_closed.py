@@ -86,10 +86,15 @@ def test_ENC_01_nothing_in_the_clear_from_before_the_network_is_there_until_it_i
         true(xfrm_stat(one)["XfrmOutPolBlock"] > before, "the packets ran into the wall")
         equal(a.ping(b.ip), None, "and did not arrive")
         wires.check("without associations")
+        status = a.cni("STATUS", dict(conflist("appnet")["plugins"][0], name="appnet", cniVersion="1.1.0"))
+        equal((status.rc, status.json["code"]), (1, 51), f"CNI STATUS says that containers are cut off: {status.out}")
+        contains(one.ctl_ok("network inspect appnet"), "n2: no association, nothing passes", "and so does fairleadctl")
 
         pairs = cluster.associate()
         eventually(lambda: reaches(a, b), 5, "encrypted, both families")
         true(wires.esp() > 0, "by ESP")
+        eventually(lambda: f"n2: sends {pairs[0].spi:#010x}" in one.ctl_ok("network inspect appnet"), 4, "fairleadctl shows the SPI")
+        eventually(lambda: cluster.agents[0].metric("fairlead_ipsec_errors_total", reason="OutPolBlock") > 0, 4, "the counters are metrics")
         say_it(secret, a, b)
         wires.check("with associations")
 
