@@ -10,42 +10,11 @@ import os
 import attachers
 import sandbox  # noqa: F401 (finds the lab)
 from context import Book, interleaved
-from lab import conflist
 from lab.lab import Lab, isolated
 from rows import Row
+from two_nodes import PEER, by_hand, fairlead, hosts, take_times
 
 NAME = "overlay"
-PORT = 7000
-PEER = """
-import socket, threading
-def sink(c):
-    with c:
-        buffer = bytearray(1 << 20)
-        while c.recv_into(buffer): pass
-        c.send(b"!")
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind(("", %(port)d))
-def echo():
-    while True:
-        data, who = udp.recvfrom(64); udp.sendto(data, who)
-threading.Thread(target=echo, daemon=True).start()
-with socket.create_server(("", %(port)d)) as s:
-    print("ready", flush=True)
-    while True: sink(s.accept()[0])
-""" % {"port": PORT}
-CLIENT = """
-import socket, sys, time
-target, mebibytes, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-data = b"x" * (1 << 20)
-with socket.create_connection((target, %(port)d), 5) as c:
-    start = time.perf_counter()
-    for _ in range(mebibytes): c.sendall(data)
-    c.shutdown(socket.SHUT_WR); c.recv(1)
-    stream = (time.perf_counter() - start) / mebibytes
-u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(2); u.connect((target, %(port)d)); u.send(b"x"); u.recv(64)
-start = time.perf_counter()
-for _ in range(rounds): u.send(b"x"); u.recv(64)
-print(stream * 1e3, (time.perf_counter() - start) / rounds * 1e6)
-""" % {"port": PORT}
 
 
 def run(ctx):
@@ -70,7 +39,7 @@ def run(ctx):
 
 def _measure(ctx):
     lab = Lab()
-    contestants = {name: make(lab, name) for name, make in (("by hand", _by_hand), ("fairlead", _fairlead), ("bridge", _bridge))}
+    contestants = {name: make(lab, name) for name, make in (("by hand", by_hand), ("fairlead", fairlead), ("bridge", _bridge))}
     servers = []
     for name, (client, server, address) in contestants.items():
         servers.append(server.popen("/usr/bin/python3", "-c", PEER))
@@ -78,13 +47,7 @@ def _measure(ctx):
 
     def one(name):
         client, _, address = contestants[name]
-        for attempt in range(50):
-            done = client.run("/usr/bin/python3", "-c", CLIENT, address, str(ctx.rounds(200, 50)), str(ctx.rounds(3000, 500)), timeout=60)
-            if done.rc == 0:
-                break
-        else:
-            raise RuntimeError(f"{name}: {done.err}")
-        stream, trip = map(float, done.out.split())
+        stream, trip = take_times(client, address, ctx.rounds(200, 50), ctx.rounds(3000, 500))
         values[name]["stream"].append(stream)
         values[name]["round trip"].append(trip)
 
@@ -92,43 +55,10 @@ def _measure(ctx):
     return values
 
 
-def _hosts(lab, name):
-    wire = lab.segment(name)
-    hosts = [lab.host(f"{name.replace(' ', '-')}-{number}", wire, address=number) for number in (1, 2)]
-    for host in hosts:
-        host.sysctl("net.ipv4.ip_forward", 1)
-    return hosts
-
-
-def _by_hand(lab, name):
-    """The kernel objects of overlay/mesh_plan.h and overlay/attach.h, by iproute2, without rules."""
-    hosts = _hosts(lab, name)
-    places = []
-    for number, host in enumerate(hosts, 1):
-        other = 3 - number
-        place = host.container("box")
-        host.must("ip netns add router")
-        host.must("ip -n router link set lo up")
-        host.must("ip netns exec router sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0")
-        host.must(f"ip link add vx netns router mtu 1450 address 02:57:00:00:00:0{number} type vxlan id 77 "
-                  f"local {host.address(4)} dstport 4789 nolearning")
-        host.must("ip link add c1 netns router mtu 1450 address 02:57:ff:ff:ff:01 type veth peer name eth0 mtu 1450 netns box")
-        for command in ("link set vx up", "link set c1 up", f"addr add 169.254.128.{number}/32 dev vx", "addr add 10.32.0.1/32 dev lo",
-                        f"neigh add 169.254.128.{other} lladdr 02:57:00:00:00:0{other} dev vx nud permanent",
-                        f"route add 10.32.{number}.2/32 dev c1", f"route add 10.32.{other}.0/24 via 169.254.128.{other} dev vx onlink"):
-            host.must(f"ip -n router {command}")
-        host.must(f"ip netns exec router bridge fdb append 02:57:00:00:00:0{other} dev vx dst {hosts[other - 1].address(4)} self permanent")
-        for command in ("link set eth0 up", f"addr add 10.32.{number}.2/32 dev eth0", "route add default via 10.32.0.1 dev eth0 onlink",
-                        "neigh add 10.32.0.1 lladdr 02:57:ff:ff:ff:01 dev eth0 nud permanent"):
-            host.must(f"ip -n box {command}")
-        places.append(place)
-    return places[0], places[1], "10.32.2.2"
-
-
 def _bridge(lab, name):
-    hosts = _hosts(lab, name)
+    made = hosts(lab, name)
     places = []
-    for number, host in enumerate(hosts, 1):
+    for number, host in enumerate(made, 1):
         place = host.container("box")
         host.must("ip link add br0 mtu 1450 type bridge")
         host.must(f"ip link add vx0 mtu 1450 type vxlan id 77 local {host.address(4)} dstport 4789 nolearning")
@@ -136,7 +66,7 @@ def _bridge(lab, name):
         host.must("ip link set br0 up")
         host.must("ip link add p0 mtu 1450 type veth peer name eth0 mtu 1450 netns box")
         host.must("ip link set p0 master br0 up")
-        host.must(f"bridge fdb append 00:00:00:00:00:00 dev vx0 dst {hosts[2 - number].address(4)}")
+        host.must(f"bridge fdb append 00:00:00:00:00:00 dev vx0 dst {made[2 - number].address(4)}")
         host.must("ip -n box link set eth0 up")
         host.must(f"ip -n box addr add 10.32.0.{number}/24 dev eth0")
         host.must("nft add table inet track")     # connection tracking, which a host with containers has
@@ -144,25 +74,6 @@ def _bridge(lab, name):
         host.must("nft add rule inet track c ct state established accept")
         places.append(place)
     return places[0], places[1], "10.32.0.2"
-
-
-def _fairlead(lab, name):
-    hosts = _hosts(lab, name)
-    for host in hosts:
-        host.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": host.name})
-        host.write("/var/lib/fairlead/networks/net.json", {"apiVersion": 1, "name": "net", "vni": 77, "subnets": ["10.32.0.0/16"]})
-        for number, other in enumerate(hosts, 1):
-            host.write(f"/var/lib/fairlead/nodes/{other.name}.json",
-                       {"apiVersion": 1, "name": other.name, "number": number, "address": other.address(4)})
-            host.write(f"/var/lib/fairlead/blocks/net/{other.name}.json",
-                       {"apiVersion": 1, "network": "net", "node": other.name, "blocks": [f"10.32.{number}.0/24"]})
-        host.start_agent()
-    places = []
-    for number, host in enumerate(hosts, 1):
-        place = host.container("box")
-        place.attach(conflist("net"), capabilities={"ips": [f"10.32.{number}.2"]})
-        places.append(place)
-    return places[0], places[1], "10.32.2.2"
 
 
 def _rows(values):
