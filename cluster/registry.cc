@@ -176,7 +176,8 @@ Result<void> Registry::sweep() const {
       if (key.starts_with(kind)) return true;
     return false;
   });
-  for (const auto& [key, value] : snapshot.documents) {
+  for (const auto& document : snapshot.documents) {
+    const std::string& key = document.first;  // clang 14 does not capture a structured binding
     auto parts = split_key(key);
     if (!parts || (*parts)[0] == "members") continue;
     auto orphan = [&](const std::string& node) {

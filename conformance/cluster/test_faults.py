@@ -3,13 +3,184 @@
 was not."""
 import base64
 import json
+import random
+import time
 
 from lab import *
 
-from .world import (NETWORK, attach, cluster_of, etcd, found, host, in_step, join, networks, one_line, remote, status,
-                    synced, token, try_join)
+from .world import (NETWORK, attach, cluster_of, etcd, found, host, in_step, join, networks, not_a_member, one_line, remote,
+                    status, synced, token, try_join)
 
 FAST = "--lease 2s"
+
+
+class World:
+    """A cluster whose service `web` has a task on each node, and a flow from each node's client to the next node's."""
+
+    def __init__(self, lab, *names, managers=1, options=FAST):
+        self.lab = lab
+        wire = lab.segment("wire")
+        self.nodes = [host(lab, wire, name) for name in names]
+        self.manager = self.nodes[0]
+        found(self.manager, options)
+        for i, node in enumerate(self.nodes[1:], 2):
+            join(node, self.manager, "manager" if i <= managers else "node")
+        for node in self.nodes:
+            node.lb, node.dns_server = node.start_lb(), node.start_dns()
+        self.manager.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
+        self.manager.ctl_ok(f"service create web --network {NETWORK} --port 80:8080", timeout=20)
+        self.vip = self.manager.ctl_json(f"service inspect web --network {NETWORK}")["vips"][0]
+        for node in self.nodes:
+            eventually(lambda node=node: networks(node), 10, f"{node.name} has the network")
+        self.blocks()
+        self.count = 0
+        self.tasks, self.clients, self.flows = [], {}, []
+        for node in self.nodes:
+            self.clients[node] = attach(node, f"client-{node.name}")
+            self.clients[node].serve_tcp(7000)
+            self.task(node)
+        self.settled()
+        for node, other in zip(self.nodes, self.nodes[1:] + self.nodes[:1]):
+            self.flows.append((node, other, self.clients[node].tcp_connect(self.clients[other].ip, 7000)))
+
+    def blocks(self):
+        """Every node knows whose addresses are whose: claimed by themselves, or written down."""
+        folder = f"/var/lib/fairlead/blocks/{NETWORK}"
+        documents = {f"{n.name}.json": {"apiVersion": 1, "network": NETWORK, "node": n.name, "blocks": [f"10.32.{i}.0/24"]}
+                     for i, n in enumerate(self.nodes, 1)}
+        known = lambda: all(set(n.listdir(folder) if n.exists(folder) else []) >= set(documents) for n in self.nodes)
+        deadline = time.monotonic() + 3
+        while not known() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if not known():
+            for n in self.nodes:
+                n.must(f"mkdir -p {folder}")
+                for name, document in documents.items():
+                    n.write(f"{folder}/{name}", json.dumps(document))
+
+    def task(self, node):
+        self.count += 1
+        task = node.container(f"web-{node.name}-{self.count}")
+        task.attach(conflist(NETWORK, services=["web"]))
+        task.serve_tcp(8080)
+        self.tasks.append((node, task))
+        return task
+
+    def remove(self, node):
+        """The oldest task of a node."""
+        mine = next(pair for pair in self.tasks if pair[0] is node)
+        self.tasks.remove(mine)
+        mine[1].detach()
+
+    def flowing(self, without=()):
+        """The flows that were there before still go."""
+        for node, other, flow in self.flows:
+            if node not in without and other not in without:
+                equal(flow.ask("still").name, self.clients[other].name, f"the flow from {node.name} to {other.name}")
+
+    def answers(self, nodes=None):
+        """Every node's VIP and DNS name exactly the tasks there are, the directories are as the store says."""
+        nodes = nodes or self.nodes
+        wanted = {task.name for node, task in self.tasks if node in nodes}
+        addresses = sorted(task.ip for node, task in self.tasks if node in nodes)
+        for node in nodes:
+            client = self.clients[node]
+            eventually(lambda: sorted(client.dns("tasks.web").addresses) == addresses, 15, f"the tasks' names on {node.name}")
+            eventually(lambda: {client.tcp_request(self.vip, 80, timeout=0.5).name for _ in range(2 * len(wanted))} == wanted,
+                       15, f"the VIP on {node.name}")
+
+    def settled(self, nodes=None):
+        nodes = nodes or self.nodes
+        in_step(nodes[0], 30)
+        self.answers(nodes)
+        self.no_address_twice(nodes)
+
+    def no_address_twice(self, nodes):
+        for node in nodes:
+            given = {}
+            for folder in [f"/run/fairlead/endpoints/{NETWORK}"] + \
+                    [f"/run/fairlead/remote/endpoints/{NETWORK}/{other.name}" for other in self.nodes if other is not node]:
+                for name in node.listdir(folder) if node.exists(folder) else []:
+                    if name.endswith(".json"):
+                        for address in node.read_json(f"{folder}/{name}")["addresses"]:
+                            given.setdefault(address, []).append(f"{folder}/{name}")
+            twice = {address: who for address, who in given.items() if len(who) > 1}
+            equal(twice, {}, f"addresses that {node.name} knows twice")
+
+
+def kill_etcd(node):
+    node.run("pkill -9 -x etcd")
+
+
+@limit(180)
+def test_CLU_40_any_daemon_is_killed_at_any_time_while_containers_come_and_go(lab):
+    world = World(lab, "n1", "n2", "n3")
+    luck = random.Random(40)
+    for turn in range(12):
+        node = luck.choice(world.nodes)
+        what = luck.choice(["agent", "lb", "dns_server", "etcd"])
+        lab.say(f"turn {turn}: {what} of {node.name}")
+        daemon = None if what == "etcd" else getattr(node, what)
+        daemon.kill9() if daemon else kill_etcd(world.manager)
+        busy = luck.choice(world.nodes)
+        # An ADD needs no daemon but its own node's agent where a network is new there.
+        world.task(busy)
+        world.flowing()
+        if luck.random() < 0.7:
+            world.remove(luck.choice([n for n in world.nodes if sum(o is n for o, _ in world.tasks) > 1]))
+        if daemon:
+            daemon.start()
+        world.flowing()
+    for node in world.nodes:
+        synced(node, 30)
+    world.settled()
+    world.flowing()
+
+
+@limit(150)
+def test_CLU_41_of_three_managers_one_loses_power_and_the_others_go_on(lab):
+    world = World(lab, "n1", "n2", "n3", managers=3)
+    n1, n2, n3 = world.nodes
+    eventually(lambda: sum(f"manager {m.name} has its vote" in o.agent.log() for m in (n2, n3) for o in world.nodes) >= 2,
+               30, "all three vote")
+    world.clients.pop(n1)
+    lab.segments["wire"].cut(n1)
+    for daemon in (n1.agent, n1.lb, n1.dns_server):
+        daemon.kill9()
+    left = [n2, n3]
+    world.task(n2)
+    world.flowing(without=[n1])
+    world.tasks = [pair for pair in world.tasks if pair[0] is not n1]
+    eventually(lambda: synced(n2) is None and synced(n3) is None, 30, "two of three go on")
+    world.settled(left)
+    world.flowing(without=[n1])
+    n2.ctl_ok("cluster evict n1", timeout=30)
+    eventually(lambda: not remote(n3, n1) and not n3.exists("/var/lib/fairlead/nodes/n1.json"), 10, "nothing of it is left")
+    world.remove(n2)
+    world.settled(left)
+
+
+@limit(150)
+def test_CLU_42_a_node_is_cut_off_for_longer_than_its_lease_and_both_sides_go_on(lab):
+    world = World(lab, "n1", "n2", "n3")
+    n1, n2, n3 = world.nodes
+    wire = lab.segments["wire"]
+    wire.cut(n3)
+    eventually(lambda: not remote(n1, n3) and not remote(n2, n3), 15, "its endpoints are hidden")
+    world.answers([n1, n2])
+    world.flowing(without=[n3])
+    own = world.task(n3)
+    here = world.clients[n3]
+    equal(here.tcp_request(own.ip, 8080).name, own.name, "on the node itself all goes on")
+    world.remove(n3)
+    world.task(n1)
+    world.remove(n2)
+    world.task(n2)
+    eventually(lambda: status(n3)["state"] == "away", 20, "it knows that it is alone")
+    wire.heal(n3)
+    synced(n3, 30)
+    world.settled()
+    world.flowing()
 
 
 @limit(120)
@@ -61,6 +232,34 @@ def test_CLU_44_a_nodes_disk_is_full(lab):
     n2.must("rm /var/lib/fairlead/.full")
     eventually(lambda: "more.json" in networks(n2), 30, "with space again it catches up")
     in_step(n1, 30)
+
+
+@limit(90)
+def test_CLU_45_a_machine_is_gone_and_a_new_one_has_its_name(lab):
+    n1, n2, n3 = cluster_of(lab, "n1", "n2", "n3", options=FAST)
+    n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/16", timeout=20)
+    for node in (n1, n2, n3):
+        eventually(lambda node=node: networks(node), 5, f"{node.name} has the network")
+        node.witness = attach(node, f"on-{node.name}")
+    eventually(lambda: remote(n1, n3) and remote(n2, n3), 5, "the others know what n3 has")
+    n3.agent.kill9()
+    n3.witness.kill()
+    n3.power_off()
+    eventually(lambda: not remote(n1, n3) and not remote(n2, n3), 15, "hidden with its lease")
+    del lab.hosts["n3"]
+    again = lab.host("n3", lab.segments["wire"], address=3)
+    again.agent = again.start_agent()
+    one_line(try_join(again, n1, token(n1)), "a member named n3 already")
+    not_a_member(again)
+    n1.ctl_ok("cluster evict n3", timeout=30)
+    join(again, n1)
+    equal(status(again)["number"], 4, "it is somebody else")
+    eventually(lambda: networks(again), 10, "it has the network")
+    here = attach(again, "here")
+    for node in (n1, n2):
+        eventually(lambda node=node: remote(node, again) == [f"{here.id}-eth0.json"], 10, f"{node.name} knows what is, not what was")
+    eventually(lambda: len(remote(again, n1)) == 1 and len(remote(again, n2)) == 1, 10, "and it knows the others'")
+    in_step(n1)
 
 
 @limit(90)
