@@ -13,6 +13,7 @@ from .keys import Courier, association_key, associations, in_memory_of, private_
 from .test_keys import agree, cluster_of
 
 ROTATIONS = int(os.environ.get("FAIRLEAD_ROTATIONS", "6"))
+RESTARTS = int(os.environ.get("FAIRLEAD_RESTARTS", "6"))
 PORT = 4790
 NETWORK = {"apiVersion": 1, "name": "appnet", "vni": 4097, "subnets": ["10.32.0.0/16"], "encryption": "ipsec"}
 
@@ -106,7 +107,7 @@ class Stream:
 
 
 @needs("esp")
-@limit(240)
+@limit(200 + 30 * ROTATIONS)
 def test_ENC_11_13_15_rotations_lose_no_packet_and_every_association_has_its_own_key(lab):
     world = World(lab, 3)
     n1, n2, n3 = world.nodes
@@ -152,7 +153,7 @@ def test_ENC_11_13_15_rotations_lose_no_packet_and_every_association_has_its_own
 
 
 @needs("esp")
-@limit(240)
+@limit(200 + 5 * RESTARTS)
 def test_ENC_10_12_restarts_keep_what_is_in_use_and_who_was_away_catches_up(lab):
     world = World(lab)
     n1, n2 = world.nodes
@@ -161,7 +162,7 @@ def test_ENC_10_12_restarts_keep_what_is_in_use_and_who_was_away_catches_up(lab)
         eventually(lambda: world.joined(epoch), 20, "they send")
         before = (associations(n1), associations(n2))
         with Stream(n1, n2) as stream:
-            for _ in range(int(os.environ.get("FAIRLEAD_RESTARTS", "6"))):
+            for _ in range(RESTARTS):
                 world.agents[0].kill9()
                 world.agents[0].start()
             world.agents[1].restart()

@@ -35,7 +35,7 @@ class Echoes(threading.Thread):
 
 
 @needs("esp", "vxlan")
-@limit(300)
+@limit(240 + 15 * ROTATIONS)
 def test_ENC_01_11_containers_talk_on_while_keys_change_and_never_in_the_clear(lab):
     cluster = Encrypted(lab, "ipsec")
     courier = Courier(cluster.nodes)
