@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "cluster/node_keys.h"
+#include "cluster/roles.h"
 #include "state/store.h"
 
 namespace fairlead::agent {
@@ -43,6 +44,8 @@ Result<void> ClusterMember::start(const cluster::Membership& self) {
       if (!front_) return;
       if (auto loaded = front_->reload(); !loaded) log_error(loaded.error().with("cluster").message);
     });
+  if (!blocks_ && cluster::takes_part(self.role))
+    blocks_ = std::make_unique<BlockKeeper>(paths_, self, *member_, block_spare_);
   FL_TRY(control_, cluster::Control::start(paths_, self, *member_));
   log_info("cluster: this node is " + self.role + " " + self.name + " of cluster " + self.cluster);
   return {};
@@ -50,6 +53,7 @@ Result<void> ClusterMember::start(const cluster::Membership& self) {
 
 void ClusterMember::stop() {
   control_.reset();
+  blocks_.reset();
   member_.reset();
   front_.reset();
 }

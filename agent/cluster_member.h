@@ -5,9 +5,11 @@
 // cluster/member.h and cluster/control.h; they end in stop().
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
+#include "agent/block_keeper.h"
 #include "cluster/control.h"
 #include "cluster/front.h"
 #include "cluster/member.h"
@@ -17,7 +19,8 @@ namespace fairlead::agent {
 
 class ClusterMember {
  public:
-  explicit ClusterMember(Paths paths) : paths_(std::move(paths)) {}
+  ClusterMember(Paths paths, std::chrono::milliseconds block_spare)
+      : paths_(std::move(paths)), block_spare_(block_spare) {}
   ~ClusterMember() { stop(); }
   // Cheap; called twice a second. What cannot be started is logged once and tried again.
   void tick();
@@ -27,10 +30,12 @@ class ClusterMember {
   Result<void> start(const cluster::Membership& self);
   Result<void> keep_keys(bool member);
   Paths paths_;
+  std::chrono::milliseconds block_spare_;
   std::string told_;
   bool have_keys_ = false;
   std::unique_ptr<cluster::Front> front_;
   std::unique_ptr<cluster::Member> member_;
+  std::unique_ptr<BlockKeeper> blocks_;
   std::unique_ptr<cluster::Control> control_;
 };
 

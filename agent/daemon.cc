@@ -148,7 +148,7 @@ Result<void> run_daemon(const Paths& paths, const Settings& settings) {
   FL_TRY(auto reconciler, Reconciler::open(paths, settings));
   FL_CHECK(release_host(paths));  // left by one that ended between the last network and the host's part
   FL_TRY(Fd timer, open_timer());
-  ClusterMember cluster(paths);
+  ClusterMember cluster(paths, settings.block_spare);
   cluster.tick();
   Loop loop{*view, *reconciler, text, paths};
   loop.pass(true);

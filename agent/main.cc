@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/daemon.h"
+#include "agent/propose.h"
 #include "agent/realise.h"
 #include "base/daemon.h"
 #include "base/duration.h"
@@ -15,19 +16,27 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: fairlead-agent [--state-dir DIR] [--run-dir DIR] [--log-level error|warning|info|debug]\n"
-    "                      [--endpoint-grace DURATION]\n"
+    "                      [--endpoint-grace DURATION] [--block-spare DURATION]\n"
     "       fairlead-agent [--state-dir DIR] [--run-dir DIR] realise NETWORK\n"
+    "       fairlead-agent [--state-dir DIR] [--run-dir DIR] propose DOCUMENT\n"
     "\n"
     "Without a command: keeps this node's kernel as the state directory says, in the foreground, until SIGTERM.\n"
     "realise: makes the router of one network, once.\n"
-    "--endpoint-grace: how long a dead endpoint, or a lease of a killed ADD, is kept for a DEL to come (60s).\n";
+    "propose: asks the cluster for a network of that document, unless there is one of its name.\n"
+    "--endpoint-grace: how long a dead endpoint, or a lease of a killed ADD, is kept for a DEL to come (60s).\n"
+    "--block-spare: how long an address block is without a lease before the node gives it back (10m).\n";
 
 bool read_settings(const std::vector<std::string>& arguments, Settings& settings) {
-  if (arguments.empty()) return true;
-  if (arguments.size() != 2 || arguments[0] != "--endpoint-grace") return false;
-  auto grace = parse_duration(arguments[1]);
-  if (grace) settings.endpoint_grace = std::chrono::milliseconds(*grace);
-  return grace.has_value();
+  if (arguments.size() % 2 != 0) return false;
+  for (size_t i = 0; i < arguments.size(); i += 2) {
+    auto* setting = arguments[i] == "--endpoint-grace" ? &settings.endpoint_grace
+                    : arguments[i] == "--block-spare"  ? &settings.block_spare
+                                                       : nullptr;
+    auto duration = parse_duration(arguments[i + 1]);
+    if (!setting || !duration) return false;
+    *setting = std::chrono::milliseconds(*duration);
+  }
+  return true;
 }
 
 int run(int argc, char** argv) {
@@ -43,6 +52,8 @@ int run(int argc, char** argv) {
   Result<void> done;
   if (options->rest.size() == 2 && options->rest[0] == "realise") {
     done = realise_by_name(paths, options->rest[1]);
+  } else if (options->rest.size() == 2 && options->rest[0] == "propose") {
+    done = propose_network(paths, options->rest[1]);
   } else if (read_settings(options->rest, settings)) {
     done = run_daemon(paths, settings);
   } else {

@@ -6,6 +6,7 @@
 #include "base/names.h"
 #include "cluster/channel.h"
 #include "cluster/key_documents.h"
+#include "state/block_record.h"
 #include "state/node_record.h"
 #include "state/paths.h"
 #include "state/records.h"
@@ -59,6 +60,7 @@ Result<void> check_document(std::string_view key, const std::string& value) {
   if (!json.is_object()) return fail(source + ": it is no object");
   if (parts[0] == "networks" && parts.size() == 2) {
     FL_TRY(Network network, decode_network(json, source));
+    FL_CHECK(check_block_lengths(network));
     return agree(network.name == parts[1], key);
   }
   if (parts[0] == "services" && parts.size() == 3) {
@@ -68,6 +70,10 @@ Result<void> check_document(std::string_view key, const std::string& value) {
   if (parts[0] == "nodes" && parts.size() == 2) {
     FL_TRY(Node node, decode_node(json, source));
     return agree(node.name == parts[1], key);
+  }
+  if (parts[0] == "blocks" && parts.size() == 3) {
+    FL_TRY(NodeBlocks blocks, decode_node_blocks(json, source));
+    return agree(blocks.network == parts[1] && blocks.node == parts[2], key);
   }
   if (parts[0] == "health" && parts.size() == 4) {
     FL_TRY(ServiceHealth health, decode_health(json, source));

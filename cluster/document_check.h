@@ -13,8 +13,8 @@ namespace fairlead::cluster {
 // The segments of a key: letters that cannot be a path's end, between 1 and 255 bytes, none beginning with a point.
 Result<std::vector<std::string>> split_key(std::string_view key);
 
-// networks, services, nodes, endpoints, health, keys, associations: decoded as the state directory would, and its names
-// compared with the key's. Other keys: a JSON object.
+// networks, services, nodes, blocks, endpoints, health, keys, associations: decoded as the state directory would, and
+// its names compared with the key's. Other keys: a JSON object.
 Result<void> check_document(std::string_view key, const std::string& value);
 
 // The document with the field "cluster", by which a node knows what it has from the cluster; or without it.

@@ -126,6 +126,7 @@ Result<Membership> found_cluster(const Paths& paths, const InitOptions& options)
   m.certificate_seconds = options.certificate_seconds;
   m.lease_seconds = options.lease_seconds;
   m.key_seconds = options.key_seconds;
+  m.block_grace_seconds = options.block_grace_seconds;
   PkiPaths pki(paths);
   FL_TRY(Authority nodes, make_authority(m.cluster, "nodes", wall_seconds()));
   FL_TRY(Authority peers, make_authority(m.cluster, "etcd", wall_seconds()));

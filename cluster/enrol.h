@@ -19,6 +19,7 @@ struct InitOptions {
   int64_t certificate_seconds = int64_t{90} * 86400;
   int64_t lease_seconds = 5;
   int64_t key_seconds = int64_t{12} * 3600;  // an epoch's age at which the next one is made
+  int64_t block_grace_seconds = kBlockGraceSeconds;
 };
 Result<Membership> found_cluster(const Paths& paths, const InitOptions& options);
 

@@ -13,7 +13,7 @@
 namespace fairlead::cluster {
 namespace {
 
-constexpr int kKeepMs = 500, kHandshakeMs = 5000, kRetryMs = 200;
+constexpr int kMarkTries = 40, kKeepMs = 500, kHandshakeMs = 5000, kRetryMs = 200;
 constexpr int64_t kTendMs = 2000, kSweepMs = 30000, kCompareMs = 300000;
 
 }  // namespace
@@ -23,6 +23,7 @@ Front::Front(Paths paths, Membership self)
       self_(std::move(self)),
       etcd_(EtcdProcess(paths_, self_).socket_path()),
       registry_(paths_, self_, etcd_, feed_),
+      claims_(etcd_, feed_),
       epochs_(paths_, self_, etcd_, feed_) {
   keeper_ = std::thread([this] { keep(); });
   feeder_ = std::thread([this] { feed(); });
@@ -49,17 +50,21 @@ void Front::keep() {
   EtcdProcess etcd(paths_, self_);
   bool founded = !self_.founder;
   int64_t tend_at = 0;
+  int marks = 0;
   std::string told;
   do {
     auto done = etcd.tend();
     if (done && !founded && now_ms() >= tend_at) {
       done = registry_.found();
+      // Until the directory says which networks are the cluster's, all are divided (ipam/blocks.h).
+      if (done && marks++ < kMarkTries) done = registry_.imported();
       if (done) {
         // From now on an empty store is a loss, not a beginning.
         done = update_membership(paths_, [](Membership& stored) { stored.founder = false; });
       }
       founded = done.has_value();
-      if (!done && (done.error().sys == ECONNREFUSED || done.error().sys == ETIMEDOUT)) done = {};  // still starting
+      if (!done && (done.error().sys == ECONNREFUSED || done.error().sys == ETIMEDOUT || done.error().sys == EAGAIN))
+        done = {};  // still starting
       if (founded) log_info("cluster " + self_.cluster + " is founded");
     }
     if (done && founded && now_ms() >= tend_at) {
@@ -92,6 +97,8 @@ void Front::tend_cluster() {
     for (const auto& member : *members)
       if (member.learner && !member.name.empty() && etcd_.promote(member.id))
         log_info("manager " + member.name + " has its vote");
+  if (auto tended = claims_.tend(now_ms(), settings->block_grace_seconds * 1000); !tended)
+    log_debug(tended.error().message);
   if (auto kept = epochs_.tend(); !kept && kept.error().message != keys_problem_)
     log_error((keys_problem_ = kept.error().message));
   if (now_ms() < sweep_at_) return;  // it looks at every document
@@ -164,7 +171,7 @@ void Front::serve(Fd socket, const std::string& peer, Connection& connection) {
   auto secured = tls->accept(std::move(socket), kHandshakeMs, stop_);
   leave_handshake(peer);
   if (secured) {
-    Session({paths_, self_, etcd_, feed_, registry_, epochs_, stop_}, std::move(*secured), peer).run();
+    Session({paths_, self_, etcd_, feed_, registry_, claims_, epochs_, stop_}, std::move(*secured), peer).run();
   } else if (secured.error().sys != ECANCELED) {
     log_info("refused a connection from " + peer + ": " + secured.error().message);
   }

@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "cluster/block_claims.h"
 #include "cluster/epoch_keeper.h"
 #include "cluster/etcd_client.h"
 #include "cluster/feed.h"
@@ -60,6 +61,7 @@ class Front {
   EtcdClient etcd_;
   Feed feed_;
   Registry registry_;
+  BlockClaims claims_;
   EpochKeeper epochs_;
   StopSignal stop_;
   std::mutex mutex_;  // tls_, handshakes_

@@ -67,7 +67,17 @@ void Member::stop() {
 
 MemberStatus Member::status() const {
   std::lock_guard lock(mutex_);
-  return status_;
+  MemberStatus status = status_;
+  status.problems.insert(troubles_.begin(), troubles_.end());
+  return status;
+}
+
+void Member::set_trouble(const std::string& key, const std::string& text) {
+  std::lock_guard lock(mutex_);
+  std::string& known = troubles_[key];
+  if (known != text && !text.empty()) log_warning(text);
+  known = text;
+  if (text.empty()) troubles_.erase(key);
 }
 
 bool Member::reach(int64_t revision, int ms) const {
@@ -153,16 +163,34 @@ void Member::note_managers() {
   client_.set_managers(std::move(managers));
 }
 
+namespace {
+
+bool is_about_addresses(const std::string& key) {
+  return key.starts_with("networks/") || key.starts_with("blocks/") || key == "cluster/restored";
+}
+
+}  // namespace
+
+void Member::note_known(int64_t revision) {
+  if (!addresses_) return known_.apply({}, revision);
+  Feed::Documents documents;
+  for (const auto& [key, value] : mirror_.documents())
+    if (is_about_addresses(key)) documents.emplace(key, value);
+  known_.replace(std::move(documents), revision);
+  addresses_ = false;
+}
+
 Result<void> Member::follow_once() {
-  int64_t known = 0, generation = 0;
+  int64_t known = 0, seen = 0, generation = 0;
   {
     std::lock_guard lock(mutex_);
+    seen = std::max(saved_, status_.revision);
     generation = generation_;
     // What was in memory is compared with the directory now and then, from the beginning.
     if (now_ms() < compared_ms_) known = status_.revision;
   }
   FL_TRY(auto connection, client_.connect());
-  Json request{{"op", "follow"}, {"revision", known}};
+  Json request{{"op", "follow"}, {"revision", known}, {"seen", seen}};
   put_scope(request, scope_);
   FL_CHECK(connection.channel.send(request, kAskMs));
   if (known == 0) compared_ms_ = next_compare();
@@ -218,10 +246,12 @@ Result<void> Member::receive(Channel& channel, int64_t& known) {
       scope_ = scope_at(*message);
       FL_CHECK(mirror_.replace(std::move(documents)));
       note_managers();
+      addresses_ = true;
     } else if (message->contains("added")) {
       scope_ = scope_at(*message);
       FL_CHECK(mirror_.narrow(scope_, std::move(added)));
     }
+    note_known(revision);
     known = revision;
     note(revision);
     return {};
@@ -245,6 +275,7 @@ Result<void> Member::apply_events(const Json& items) {
     EtcdEvent event{text_at(item, "key"), std::nullopt, 0};
     if (item.contains("value")) event.value = text_at(item, "value");
     nodes = nodes || event.key.starts_with("nodes/");
+    addresses_ = addresses_ || is_about_addresses(event.key);
     events.push_back(std::move(event));
   }
   FL_CHECK(mirror_.apply(events));

@@ -48,6 +48,10 @@ class Member {
   // Until the directory has reached the revision; false when it has not in time.
   bool reach(int64_t revision, int ms) const;
   ManagerClient& client() { return client_; }
+  // Networks and blocks as the managers told them; revision 0: not yet since the start.
+  const Feed& known() const { return known_; }
+  // What this node cannot do with a document of the cluster, for status(); empty: it can.
+  void set_trouble(const std::string& key, const std::string& text);
   // Takes a store for good that has gone back in time.
   Result<void> accept();
 
@@ -58,6 +62,7 @@ class Member {
   Result<void> apply_events(const Json& items);
   Result<void> not_gone_back(int64_t revision) const;
   void note_managers();
+  void note_known(int64_t revision);
   void note(int64_t revision);
   void save_remote();
   void load_remote();
@@ -79,9 +84,12 @@ class Member {
   ManagerClient client_;
   Mirror mirror_;                          // the follower's
   Scope scope_ = std::set<std::string>();  // what the managers have given us; the follower's
+  Feed known_;
+  bool addresses_ = true;  // changed since known_ was told; the follower's
   mutable std::mutex mutex_;
   mutable std::condition_variable moved_;
   MemberStatus status_;
+  std::map<std::string, std::string> troubles_;  // by key
   int64_t compared_ms_ = 0, saved_ms_ = 0, saved_ = 0, generation_ = 0;
   int64_t remote_at_ = 0;     // the follower's
   size_t remote_hash_ = 0;    // the follower's

@@ -39,6 +39,7 @@ Result<Membership> decode(const Json& json, const std::string& path) {
   m.certificate_seconds = number_at(json, "certificateSeconds");
   m.lease_seconds = number_at(json, "leaseSeconds");
   m.key_seconds = number_at(json, "keySeconds");
+  m.block_grace_seconds = number_at(json, "blockGraceSeconds", kBlockGraceSeconds);
   auto managers = json.find("managers");
   if (managers != json.end() && managers->is_array())
     for (const auto& item : *managers)
@@ -80,6 +81,7 @@ Result<void> save_membership(const Paths& paths, const Membership& m) {
     json["certificateSeconds"] = m.certificate_seconds;
     json["leaseSeconds"] = m.lease_seconds;
     json["keySeconds"] = m.key_seconds;
+    json["blockGraceSeconds"] = m.block_grace_seconds;
   }
   return replace_file(membership_path(paths), dump_json(json) + "\n", Durability::kDurable);
 }
@@ -180,6 +182,15 @@ Result<void> forget_membership(const Paths& paths) {
     const std::string path = paths.state + "/nodes/" + name + ".json";
     FL_TRY(auto text, read_file(path));
     if (text && !mark_of(*text).empty()) FL_CHECK(remove_file(path));
+  }
+  // Its addresses, too: they will be others'.
+  FL_TRY(auto networks, list_folders(paths.blocks()));
+  for (const auto& network : networks) {
+    FL_TRY(auto owners, list_documents(paths.blocks(network)));
+    for (const auto& owner : owners) {
+      FL_TRY(auto text, read_file(paths.blocks(network, owner)));
+      if (text && !mark_of(*text).empty()) FL_CHECK(remove_file(paths.blocks(network, owner)));
+    }
   }
   for (const auto& folder : {paths.state + "/pki", paths.state + "/etcd", paths.run + "/etcd"})
     FL_CHECK(discard(folder));

@@ -17,6 +17,9 @@
 
 namespace fairlead::cluster {
 
+// How long a former member's addresses rest before others may have them.
+inline constexpr int64_t kBlockGraceSeconds = 600;
+
 struct Membership {
   std::string cluster;  // its id
   std::string name, role;
@@ -27,7 +30,7 @@ struct Membership {
   std::string etcd_cluster;  // "n1=https://192.0.2.1:7311,…"
   bool founder = false;      // it makes the store; taken back once it is there
   // Founder only: the cluster's settings.
-  int64_t certificate_seconds = 0, lease_seconds = 0, key_seconds = 0;
+  int64_t certificate_seconds = 0, lease_seconds = 0, key_seconds = 0, block_grace_seconds = kBlockGraceSeconds;
 
   bool is_manager() const { return role == "manager"; }
 };

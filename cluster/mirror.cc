@@ -33,6 +33,9 @@ std::optional<Mirror::Place> Mirror::place_of(const std::string& key) const {
     place = {paths_.service(parts[1], parts[2]), paths_.services(parts[1]), paths_.services() + "/.lock", true};
   } else if (parts[0] == "nodes" && parts.size() == 2) {
     place = {paths_.state + "/nodes/" + parts[1] + ".json", paths_.state + "/nodes", "", true};
+  } else if (parts[0] == "blocks" && parts.size() == 3 && parts[2] != self_) {
+    // A node's own is written by whoever gives its addresses back, too: agent/block_keeper.h.
+    place = {paths_.blocks(parts[1], parts[2]), paths_.blocks(parts[1]), "", true};
   } else if ((parts[0] == "endpoints" || parts[0] == "health") && parts.size() == 4) {
     place.folder = paths_.run + "/remote/" + parts[0] + "/" + parts[1] + "/" + parts[2];
     place.path = place.folder + "/" + parts[3] + ".json";
@@ -136,6 +139,11 @@ Result<std::vector<std::string>> Mirror::keys_on_disk() const {
   for (const auto& network : folders) {
     FL_TRY(auto services, list_documents(paths_.services(network)));
     for (const auto& name : services) keys.push_back("services/" + network + "/" + name);
+  }
+  FL_TRY(auto divided, list_folders(paths_.blocks()));
+  for (const auto& network : divided) {
+    FL_TRY(auto owners, list_documents(paths_.blocks(network)));
+    for (const auto& node : owners) keys.push_back("blocks/" + network + "/" + node);
   }
   for (const char* kind : {"endpoints", "health"}) {
     const std::string top = paths_.run + "/remote/" + kind;

@@ -1,6 +1,6 @@
-// What the cluster says, as files of this node: networks, services and nodes below state/, endpoints and health of
-// other nodes below run/remote/, with what is said about keys: epochs, the secrets sealed to this node (0600), what
-// other nodes tell this one about their associations.
+// What the cluster says, as files of this node: networks, services, nodes and other nodes' blocks below state/,
+// endpoints and health of other nodes below run/remote/, with what is said about keys: epochs, the secrets sealed to
+// this node (0600), what other nodes tell this one about their associations.
 //
 // Promise: a file is removed only when it was had from this cluster (it carries the cluster's mark, or is below
 // run/remote/, where nobody else writes) and the cluster has said that its document is gone. What is the node's own and

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <filesystem>
 
 #include <nlohmann/json.hpp>
 
+#include "cluster/block_plan.h"
 #include "cluster/channel.h"
 #include "cluster/document_check.h"
 #include "cluster/encoding.h"
@@ -26,14 +29,30 @@ Result<Json> parse_document(const std::string& key, const std::string& value) {
   return json;
 }
 
+// What containers of this node have, whoever gave it: leases are files named by their address.
+Result<std::vector<Address>> used_addresses(const Paths& paths, const std::string& network) {
+  std::vector<Address> addresses;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(paths.leases(network), none))
+    if (auto address = Address::parse(entry.path().filename().string())) addresses.push_back(*address);
+  FL_TRY(auto endpoints, list_documents(paths.endpoints(network)));
+  for (const auto& name : endpoints) {
+    auto endpoint = load_endpoint_file(paths.endpoints(network) + "/" + name + ".json");
+    if (endpoint && *endpoint)
+      addresses.insert(addresses.end(), (*endpoint)->addresses.begin(), (*endpoint)->addresses.end());
+  }
+  return addresses;
+}
+
 }  // namespace
 
 Result<void> Registry::found() const {
-  ClusterSettings settings{self_.certificate_seconds, self_.lease_seconds};
+  ClusterSettings settings{self_.certificate_seconds, self_.lease_seconds, self_.block_grace_seconds};
   Json document{{"apiVersion", 1},
                 {"cluster", self_.cluster},
                 {"certificateSeconds", settings.certificate_seconds},
                 {"leaseSeconds", settings.lease_seconds},
+                {"blockGraceSeconds", settings.block_grace_seconds},
                 {"keySeconds", self_.key_seconds > 0 ? self_.key_seconds : kDefaultKeyInterval}};
   MemberRecord me{self_.name, self_.role, self_.number, self_.address, "", wall_seconds()};
   FL_CHECK(etcd_.apply({{EtcdCompare::kAbsent, store_key("cluster/settings")}},
@@ -60,9 +79,47 @@ Result<void> Registry::import_documents() const {
     FL_TRY(auto text, read_file(path));
     if (!text || !check_document(key, *text)) continue;  // a bad one stays where it is and is reported by its readers
     FL_TRY(std::string document, with_mark(*text, ""));
-    FL_CHECK(etcd_.apply({{EtcdCompare::kAbsent, store_key(key)}}, {{store_key(key), document}}));
+    std::vector<EtcdChange> changes;
+    if (key.starts_with("networks/")) {
+      FL_TRY(changes, import_blocks(key.substr(strlen("networks/")), *text));
+    }
+    changes.push_back({store_key(key), document});
+    FL_CHECK(etcd_.apply({{EtcdCompare::kAbsent, store_key(key)}}, changes));
   }
   return {};
+}
+
+Result<void> Registry::imported() const {
+  FL_TRY(auto networks, list_documents(paths_.networks()));
+  for (const auto& name : networks) {
+    FL_TRY(auto text, read_file(paths_.network(name)));
+    if (text && check_document("networks/" + name, *text) && mark_of(*text) != self_.cluster)
+      return fail("network " + name + " is not marked as the cluster's yet", EAGAIN);
+  }
+  return {};
+}
+
+// The founder gave addresses of all of the subnets; now it has the blocks they are in, before anybody else can claim.
+Result<std::vector<EtcdChange>> Registry::import_blocks(const std::string& name, const std::string& document) const {
+  FL_TRY(Json json, parse_json(document, name));
+  FL_TRY(Network network, decode_network(json, name));
+  NodeBlocks own;
+  const std::string written = paths_.blocks(name, self_.name);  // by hand
+  FL_TRY(auto text, read_file(written));
+  if (text) {
+    FL_TRY(Json blocks, parse_json(*text, written));
+    FL_TRY(own, decode_node_blocks(blocks, written));
+  }
+  own.network = name;
+  own.node = self_.name;
+  own.number = self_.number;
+  FL_TRY(auto addresses, used_addresses(paths_, name));
+  for (const auto& address : addresses) {
+    if (covers(own.blocks, Prefix{address, address.bits()})) continue;
+    if (auto block = block_around(network, address, own.blocks)) own.blocks.push_back(*block);
+  }
+  if (own.blocks.empty()) return std::vector<EtcdChange>();
+  return std::vector<EtcdChange>{{store_key("blocks/" + name + "/" + self_.name), encode(own)}};
 }
 
 Result<ClusterSettings> Registry::settings() const {
@@ -71,7 +128,8 @@ Result<ClusterSettings> Registry::settings() const {
   FL_TRY(Json json, parse_document("cluster/settings", document->value));
   if (text_at(json, "cluster") != self_.cluster)
     return fail("the store belongs to cluster " + text_at(json, "cluster") + ", not to " + self_.cluster);
-  return ClusterSettings{number_at(json, "certificateSeconds"), number_at(json, "leaseSeconds")};
+  return ClusterSettings{number_at(json, "certificateSeconds"), number_at(json, "leaseSeconds"),
+                         number_at(json, "blockGraceSeconds", kBlockGraceSeconds)};
 }
 
 Result<std::string> Registry::make_token(const std::string& role, int64_t seconds, int64_t uses) const {

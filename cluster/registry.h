@@ -23,6 +23,7 @@ inline std::string store_key(const std::string& key) { return kStorePrefix + key
 struct ClusterSettings {
   int64_t certificate_seconds = int64_t{90} * 86400;
   int64_t lease_seconds = 5;
+  int64_t block_grace_seconds = kBlockGraceSeconds;
 };
 
 class Registry {
@@ -32,6 +33,8 @@ class Registry {
 
   // Makes the store of a new cluster, and takes the networks and services of its first node into it. May be repeated.
   Result<void> found() const;
+  // EAGAIN while a network of this node's directory does not carry the cluster's mark yet.
+  Result<void> imported() const;
   Result<ClusterSettings> settings() const;
 
   // The token as text; it is stored nowhere.
@@ -65,6 +68,7 @@ class Registry {
   Result<void> import_documents() const;
   Result<Authority> fetch_authority(const Rotation& rotation, const StopSignal& stop) const;
   Result<void> remove_old_tokens(const Rotation& rotation) const;
+  Result<std::vector<EtcdChange>> import_blocks(const std::string& network, const std::string& document) const;
   Result<std::string> issue(const Identity& who, const HostPort& address, const std::string& request,
                             int64_t seconds) const;
   Paths paths_;

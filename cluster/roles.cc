@@ -22,6 +22,8 @@ constexpr std::array kTable = {
     Row{"endpoints/*/*/*", "mnov", ""},
     Row{"health/*/{me}/*", "mnov", "mn"},
     Row{"health/*/*/*", "mnov", ""},
+    Row{"blocks/*/{me}", "mnov", "mn"},
+    Row{"blocks/*/*", "mnov", ""},
     Row{"check/wanted", "mn", "m"},
     Row{"checks/{me}", "mn", "mn"},
     Row{"checks/*", "m", ""},

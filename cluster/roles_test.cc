@@ -9,10 +9,11 @@ Identity who(const std::string& role) { return {"c1", role, "n1", 7}; }
 bool may(const std::string& role, Verb verb, const std::string& key) { return !refusal(who(role), verb, key); }
 
 TEST(Roles, ANodeWritesItsOwnDocumentsAndNoOthers) {
-  for (const char* own : {"endpoints/appnet/n1/ab-eth0", "health/appnet/n1/web", "live/n1"})
+  for (const char* own : {"endpoints/appnet/n1/ab-eth0", "health/appnet/n1/web", "live/n1", "blocks/appnet/n1"})
     EXPECT_TRUE(may("node", Verb::kWrite, own)) << own;
-  for (const char* other : {"endpoints/appnet/n2/ab-eth0", "health/appnet/n2/web", "live/n2", "networks/appnet",
-                            "services/appnet/web", "nodes/n1", "members/n2", "cluster/settings", "tokens/node"})
+  for (const char* other :
+       {"endpoints/appnet/n2/ab-eth0", "health/appnet/n2/web", "live/n2", "networks/appnet", "blocks/appnet/n2",
+        "services/appnet/web", "nodes/n1", "members/n2", "cluster/settings", "tokens/node"})
     EXPECT_FALSE(may("node", Verb::kWrite, other)) << other;
 }
 

@@ -1,5 +1,6 @@
 #include "cluster/session.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <nlohmann/json.hpp>
@@ -79,6 +80,15 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   if (op == "submit") return submit(request);
   if (op == "status") return status();
   if (op == "check") return check_all();
+  if (op == "told") {
+    FL_CHECK(may(Verb::kWrite, "live/" + who().name));
+    FL_CHECK(parts_.claims.told(who()));
+    return Json::object();
+  }
+  if (op == "claim") {
+    FL_CHECK(may(Verb::kWrite, "blocks/" + text_at(request, "network") + "/" + who().name));
+    return parts_.claims.claim(who(), request);
+  }
   if (op == "live") {
     FL_CHECK(may(Verb::kWrite, "live/" + who().name));
     FL_CHECK(parts_.registry.keep_alive(who()));
@@ -199,16 +209,23 @@ Result<void> Session::send_framed(const char* name, Feed::Documents documents, J
   return channel_.send(last, kSendMs);
 }
 
+// The store must be at least what this member has seen of it. What we have heard of it may be behind.
+Result<void> Session::compare_seen(int64_t seen) {
+  if (parts_.feed.revision() >= seen) return {};
+  FL_TRY(auto now, parts_.etcd.range({store_key("cluster/settings"), "", 1, 0}));
+  const int64_t deadline = now_ms() + kCatchUpMs;
+  while (now.revision >= seen && now_ms() < deadline && !parts_.stop.is_set())
+    if (parts_.feed.reach(seen, 100)) return {};
+  if (now.revision < seen && takes_part(who().role)) FL_CHECK(parts_.claims.note_restored());
+  return fail("the store has gone back: it is at revision " + std::to_string(now.revision) + ", " +
+                  std::to_string(seen) + " was seen before",
+              now.revision < seen ? ERANGE : EAGAIN);
+}
+
 Result<void> Session::follow(const Json& request) {
   FL_CHECK(admitted());
   int64_t revision = number_at(request, "revision");
-  const int64_t deadline = now_ms() + kCatchUpMs;
-  while (revision > parts_.feed.revision() && now_ms() < deadline && !parts_.stop.is_set())
-    parts_.feed.reach(revision, 100);
-  if (revision > parts_.feed.revision())
-    return fail("the store has gone back: it is at revision " + std::to_string(parts_.feed.revision()) + ", " +
-                    std::to_string(revision) + " was seen before",
-                ERANGE);
+  FL_CHECK(compare_seen(std::max(revision, number_at(request, "seen"))));
   scope_ = scope_at(request);
   if (revision == 0) FL_CHECK(send_snapshot(revision));
   bool look = true;  // whether what the follower takes part in may have changed

@@ -1,8 +1,9 @@
 // One connection to a manager's front, from the handshake to its end. What is asked is one JSON object with "op", the
 // answer another one; {"error":TEXT,"errno":N} when it is refused.
 //
-// Members: own (their documents in the store), write (their own documents), submit (networks and services), live,
-// renew, follow (everything they may read and its changes, until the connection ends), read (the same once, from etcd),
+// Members: own (their documents in the store), write (their own documents), submit (networks and services), claim
+// (their address blocks, cluster/block_claims.h), told, live, renew, follow (everything they may read and its changes,
+// until the connection ends), read (the same once, from etcd),
 // check (every live member compares itself), token, evict, leave, status,
 // announce (a node's public keys), rotate ("keys": a new epoch; "ca": another authority), authority
 // (its key, for managers).
@@ -12,6 +13,7 @@
 
 #include <string>
 
+#include "cluster/block_claims.h"
 #include "cluster/epoch_keeper.h"
 #include "cluster/etcd_client.h"
 #include "cluster/feed.h"
@@ -30,6 +32,7 @@ struct FrontParts {
   const EtcdClient& etcd;
   const Feed& feed;
   const Registry& registry;
+  BlockClaims& claims;
   EpochKeeper& epochs;
   const StopSignal& stop;
 };
@@ -45,6 +48,7 @@ class Session {
   Result<void> serve_member();
   Result<void> serve_joiner();
   Result<void> follow(const Json& request);
+  Result<void> compare_seen(int64_t seen);
   Result<void> send_snapshot(int64_t& revision);
   Result<void> send_documents(Feed::Snapshot snapshot);
   Result<void> send_framed(const char* name, Feed::Documents documents, Json last);

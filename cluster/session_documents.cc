@@ -9,6 +9,7 @@
 #include "cluster/member_documents.h"
 #include "cluster/publication.h"
 #include "cluster/session.h"
+#include "state/block_record.h"
 #include "state/records.h"
 
 namespace fairlead::cluster {
@@ -39,6 +40,36 @@ Result<void> check_network(const Feed& feed, const std::string& key, const std::
       return fail(
           "network " + network.name + ": VNI " + std::to_string(network.vni) + " belongs to network " + record->name,
           EEXIST);
+  }
+  return {};
+}
+
+// A VIP is one service's, and no container's: of the network's pool, which no block has part of.
+Result<void> check_vips(const Feed& feed, const std::string& key, const std::string& value, const std::string& net) {
+  FL_TRY(Json json, parse_json(value, key));
+  FL_TRY(Service service, decode_service(json, key));
+  FL_TRY(Json document, parse_json(net, "network"));
+  FL_TRY(Network network, decode_network(document, "network"));
+  const std::string what = "service " + service.name + ": VIP ";
+  for (const auto& vip : service.vips) {
+    auto pool = network.vip_pool(vip.family());
+    if (!pool || !pool->contains(vip))
+      return fail(what + vip.to_string() + " is not in the VIP pool of network " + network.name, EINVAL);
+    for (const auto& other : others(feed, "blocks/" + network.name + "/", "")) {
+      auto blocks = parse_json(other, "blocks");
+      auto record = blocks ? decode_node_blocks(*blocks, "blocks") : fail(blocks.error());
+      for (const auto& block : record ? record->blocks : std::vector<Prefix>())
+        if (block.contains(vip))
+          return fail(what + vip.to_string() + " is in the block " + block.to_string() + " of node " + record->node,
+                      EADDRINUSE);
+    }
+    for (const auto& other : others(feed, "services/" + network.name + "/", key)) {
+      auto text = parse_json(other, "service");
+      auto record = text ? decode_service(*text, "service") : fail(text.error());
+      if (record && std::find(record->vips.begin(), record->vips.end(), vip) != record->vips.end())
+        return fail(what + vip.to_string() + " belongs to service " + record->name + " of network " + network.name,
+                    EADDRINUSE);
+    }
   }
   return {};
 }
@@ -117,8 +148,15 @@ Result<Json> Session::submit(const Json& request) {
     FL_TRY(auto there, parts_.etcd.get(store_key("networks/" + parts[1])));
     if (!there) return fail("there is no network " + parts[1] + " in the cluster", ENOENT);
     unchanged.push_back({EtcdCompare::kModifiedAt, there->key, "", there->modified});
+    FL_CHECK(check_vips(parts_.feed, key, value, there->value));
   }
-  FL_TRY(auto applied, parts_.etcd.apply(unchanged, {change}));
+  std::vector<EtcdChange> changes{change};
+  if (network && removal)
+    for (const char* kind : {"blocks/", "departed/"}) {
+      const std::string prefix = store_key(kind + parts[1] + "/");
+      changes.push_back({prefix, std::nullopt, 0, prefix_end(prefix)});
+    }
+  FL_TRY(auto applied, parts_.etcd.apply(unchanged, changes));
   if (!applied.done) return fail("networks or services of the cluster have changed meanwhile; try again", EAGAIN);
   return Json{{"revision", applied.revision}};
 }

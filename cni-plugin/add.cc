@@ -12,6 +12,7 @@
 #include "cni-plugin/ipam_call.h"
 #include "cni-plugin/network.h"
 #include "cni-plugin/ports.h"
+#include "ipam/blocks.h"
 #include "kernel/netns.h"
 #include "overlay/attach.h"
 #include "overlay/names.h"
@@ -86,6 +87,18 @@ CniResult<void> take_addresses(Endpoint& endpoint, const Network& network, const
                                                "an endpoint has at most one IPv4 and one IPv6 address");
     endpoint.addresses.push_back(address);
   }
+  return {};
+}
+
+// In a cluster other nodes have routes to this node's blocks only, and give the other addresses themselves.
+CniResult<void> check_blocks(const Paths& paths, const Endpoint& endpoint, const Network& network) {
+  FL_TRY(auto own, ipam::own_blocks(paths, network.name, &network));
+  if (!own || !own->claimed) return {};
+  for (const auto& address : endpoint.addresses)
+    if (std::none_of(own->blocks.begin(), own->blocks.end(), [&](const Prefix& b) { return b.contains(address); }))
+      return cni_fail(cni::kInvalidConfig, "IPAM plugin " + endpoint.ipam + " gave " + address.to_string() +
+                                               ", which is in no block of this node in network " + network.name +
+                                               "; in a cluster use the IPAM type fairlead-ipam");
   return {};
 }
 
@@ -188,6 +201,7 @@ CniResult<cni::AddResult> attach_with(const Paths& paths, const Request& request
                                       const Network& network, const cni::AddResult& granted, int container) {
   Endpoint endpoint = make_endpoint(request, config, network);
   FL_CHECK(take_addresses(endpoint, network, granted));
+  if (config.ipam_type != kOwnIpam) FL_CHECK(check_blocks(paths, endpoint, network));
   FL_TRY(OpenRouter router, ensure_router(paths, network.name));
   if (!endpoint.mtu) endpoint.mtu = network.mtu ? network.mtu : router.record.mtu;
   auto attachment = overlay::attachment_of(network, endpoint, router.record.mtu);

@@ -14,6 +14,7 @@
 
 #include "kernel/netns.h"
 #include "overlay/host_prefixes.h"
+#include "state/node_name.h"
 #include "state/store.h"
 
 extern char** environ;
@@ -67,19 +68,20 @@ Result<Finished> run_program(const std::string& program, std::vector<std::string
   return finished;
 }
 
-Result<void> realise(const Paths& paths, const std::string& network) {
+// what: of which network, for the message.
+Result<void> run_agent(const Paths& paths, const std::string& what, const std::string& command,
+                       const std::string& argument) {
   std::string agent = find_agent();
   if (agent.empty())
-    return fail("network " + network +
-                " has no router on this node and fairlead-agent, which makes it, was not found "
+    return fail(what +
+                ": fairlead-agent, which does it, was not found "
                 "beside this plugin, in /usr/sbin, /usr/libexec/fairlead or /usr/local/sbin; install it");
-  FL_TRY(auto finished, run_program(agent, {"--state-dir", paths.state, "--run-dir", paths.run, "realise", network}));
+  FL_TRY(auto finished, run_program(agent, {"--state-dir", paths.state, "--run-dir", paths.run, command, argument}));
   while (!finished.errors.empty() && finished.errors.back() == '\n') finished.errors.pop_back();
   if (WIFEXITED(finished.status) && WEXITSTATUS(finished.status) == 0) return {};
   if (WIFSIGNALED(finished.status))
     finished.errors += std::string("ended by signal ") + strsignal(WTERMSIG(finished.status));
-  return fail("make the router of network " + network + ": " +
-              (finished.errors.empty() ? agent + " failed without a word" : finished.errors));
+  return fail(what + ": " + (finished.errors.empty() ? agent + " failed without a word" : finished.errors));
 }
 
 std::vector<Prefix> one_per_family(const std::vector<Prefix>& prefixes) {
@@ -129,6 +131,11 @@ CniResult<std::optional<Network>> ensure_network(const Paths& paths, const cni::
     if (const auto* overlap = overlay::find_overlap(*taken, subnet))
       return cni::cni_fail(cni::kInvalidConfig, "network " + network.name + ": subnet " + subnet.to_string() +
                                                     " overlaps this node's " + overlap->what + "; choose another");
+  FL_TRY(auto cluster, cluster_place(paths));
+  if (cluster) {
+    FL_CHECK(run_agent(paths, "make network " + network.name, "propose", encode(network)));
+    return load_network(paths, network.name);
+  }
   FL_TRY(auto created, create_network(paths, network, choice));
   return std::optional<Network>(created);
 }
@@ -149,7 +156,7 @@ CniResult<OpenRouter> ensure_router(const Paths& paths, const std::string& netwo
   // A bad document is as good as none: realise writes it again.
   auto router = find_router(paths, network);
   if (router && *router) return std::move(**router);
-  FL_CHECK(realise(paths, network));
+  FL_CHECK(run_agent(paths, "make the router of network " + network, "realise", network));
   FL_TRY(auto made, find_router(paths, network));
   if (!made) return cni::cni_fail(cni::kOwnError, "network " + network + ": its router vanished while it was made");
   return std::move(*made);

@@ -173,6 +173,7 @@ Output cluster_init(Context& context, const ClusterArguments& a) {
   FL_TRY(options.lease_seconds, parse_seconds("--lease", a.lease, 2, 3600));
   FL_TRY(options.key_seconds,
          parse_seconds("--key-interval", a.key_interval, cluster::kMinKeyInterval, cluster::kMaxKeyInterval));
+  FL_TRY(options.block_grace_seconds, parse_seconds("--block-grace", a.block_grace, 1, int64_t{30} * 86400));
   FL_TRY(auto member, cluster::found_cluster(context.paths, options));
   return describe(context, member, " has founded");
 }

@@ -10,9 +10,9 @@
 namespace fairlead::ctl {
 
 struct ClusterArguments {
-  std::string name, advertise;                                               // init, join
-  std::string certificate_life = "90d", lease = "5s", key_interval = "12h";  // init
-  std::string role, expires = "24h";                                         // token
+  std::string name, advertise;                                                                    // init, join
+  std::string certificate_life = "90d", lease = "5s", key_interval = "12h", block_grace = "10m";  // init
+  std::string role, expires = "24h";                                                              // token
   uint32_t uses = 100;
   std::string manager, token_file = "-";  // join
   std::string member;                     // evict

@@ -29,7 +29,7 @@ struct Arguments {
   std::string network_name, encryption = "none";
   std::vector<std::string> subnets;
   bool internal = false;
-  uint32_t mtu = 0;
+  uint32_t mtu = 0, block_length4 = 0, block_length6 = 0;
   ServiceArguments service;
   std::string filter_network, filter_service, endpoint;
   ClusterArguments cluster;
@@ -87,9 +87,13 @@ void add_network_commands(CLI::App& app, Context& context, Arguments& a, Outcome
   create->add_flag("--internal", a.internal, "No way out of the network, neither packets nor DNS queries");
   create->add_option("--mtu", a.mtu, "MTU of the containers' interfaces (default: from the underlay)")
       ->check(CLI::Range(1280, 65535));
+  create->add_option("--block-size", a.block_length4, "Prefix length of the blocks nodes get of the IPv4 subnet")
+      ->check(CLI::Range(1, 32));
+  create->add_option("--block-size6", a.block_length6, "The same for the IPv6 subnet")->check(CLI::Range(1, 128));
   create->callback([&] {
     run_parsed(outcome, parse_subnets(a.subnets), [&](const std::vector<Prefix>& subnets) {
-      return network_create(context, {a.network_name, subnets, a.encryption, a.internal, a.mtu});
+      return network_create(
+          context, {a.network_name, subnets, a.encryption, a.internal, a.mtu, a.block_length4, a.block_length6});
     });
   });
   add_command(*group, context, "ls", "List networks")->callback([&] { outcome.output = network_list(context); });
@@ -209,6 +213,8 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   init->add_option("--certificate-life", c.certificate_life, "How long certificates are valid")->capture_default_str();
   init->add_option("--lease", c.lease, "After how long a silent node counts as dead")->capture_default_str();
   init->add_option("--key-interval", c.key_interval, "Age of the keys of encrypted networks at which new ones are made")
+      ->capture_default_str();
+  init->add_option("--block-grace", c.block_grace, "How long a former member's addresses rest before others get them")
       ->capture_default_str();
   init->callback([&] { outcome.output = cluster_init(context, c); });
   CLI::App* token = add_command(*group, context, "token", "Make a token to join with, and print it");

@@ -18,6 +18,7 @@
 #include "ctl/reservation_commands.h"
 #include "ctl/table.h"
 #include "overlay/host_prefixes.h"
+#include "state/block_record.h"
 #include "state/store.h"
 
 namespace fairlead::ctl {
@@ -62,7 +63,7 @@ std::string describe(Context& context, const Network& network, size_t services, 
                {"gateways", join(gateways)},
                {"VIP pools", join(pools)},
                {"used", join(used, "; ")},
-               {"blocks", join(block_texts(context, network.name), "; ")},
+               {"blocks", join(block_texts(context, network), "; ")},
                {"encryption", encryption},
                {"internal", network.internal ? "yes" : "no"},
                {"MTU", mtu_text(network)},
@@ -128,6 +129,7 @@ Output network_create(Context& context, const NetworkOptions& options) {
   network.encryption = options.encryption;
   network.internal = options.internal;
   network.mtu = options.mtu;
+  FL_CHECK(set_block_lengths(network, options.block_length4, options.block_length6));
   SubnetChoice choice;
   for (const auto& t : taken) choice.taken.push_back(t.prefix);
   FL_TRY(auto ipv6, read_sysctl("net/ipv6/conf/all/disable_ipv6"));
@@ -177,6 +179,7 @@ Output network_inspect(Context& context, const std::string& name) {
   for (const auto& pool : read_pools(context, network)) json["pools"].push_back(json_of(pool));
   json["blocks"] = block_json(context, name);
   if (network.encryption == "ipsec") json["peers"] = ipsec_of_agent(context);
+  json["blockUse"] = block_use_json(context, network);
   json["services"] = names_of(services);
   json["endpoints"] = names_of(endpoints);
   return json_text(json);

@@ -15,6 +15,7 @@ struct NetworkOptions {
   std::string encryption = "none";
   bool internal = false;
   uint32_t mtu = 0;
+  uint32_t block_length4 = 0, block_length6 = 0;  // 0: as the subnet suggests (state/block_record.h)
 };
 
 // Refused: a name that is taken, a subnet this node has a route into, encryption.

@@ -1,9 +1,13 @@
 #include "ctl/pools.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
+#include "ctl/documents.h"
 #include "ctl/table.h"
 #include "ipam/blocks.h"
+#include "ipam/ipam.h"
 
 namespace fairlead::ctl {
 namespace {
@@ -15,6 +19,25 @@ std::vector<NodeBlocks> read_blocks(Context& context, const std::string& network
   if (all) return std::move(*all);
   context.warnings.push_back(all.error().message);
   return {};
+}
+
+std::vector<Endpoint> endpoints_of(Context& context, const std::string& network) {
+  auto endpoints = read_all_endpoints(context, network);
+  if (endpoints) return std::move(*endpoints);
+  context.warnings.push_back(endpoints.error().message);
+  return {};
+}
+
+ipam::PoolUse use_of(const Network& network, const NodeBlocks& node, const std::vector<Endpoint>& endpoints) {
+  ipam::PoolUse use;
+  auto sets = ipam::range_sets(network);
+  ipam::restrict_to(sets, node.blocks);
+  for (const auto& set : sets) use.size = std::min(int64_t{1} << 62, use.size + set.capacity());
+  for (const auto& endpoint : endpoints)
+    for (const auto& address : endpoint.addresses)
+      use.leased +=
+          std::any_of(node.blocks.begin(), node.blocks.end(), [&](const Prefix& b) { return b.contains(address); });
+  return use;
 }
 
 }  // namespace
@@ -56,10 +79,23 @@ std::vector<std::string> capacity_warnings(const std::string& network, const std
   return warnings;
 }
 
-std::vector<std::string> block_texts(Context& context, const std::string& network) {
+std::vector<std::string> block_texts(Context& context, const Network& network) {
   std::vector<std::string> lines;
-  for (const auto& node : read_blocks(context, network)) lines.push_back(node.node + ": " + join(texts(node.blocks)));
+  const auto endpoints = endpoints_of(context, network.name);
+  for (const auto& node : read_blocks(context, network.name))
+    lines.push_back(node.node + ": " + join(texts(node.blocks)) + " (" + fraction(use_of(network, node, endpoints)) +
+                    ")");
   return lines;
+}
+
+Json block_use_json(Context& context, const Network& network) {
+  Json json = Json::object();
+  const auto endpoints = endpoints_of(context, network.name);
+  for (const auto& node : read_blocks(context, network.name)) {
+    const auto use = use_of(network, node, endpoints);
+    json[node.node] = {{"used", use.leased}, {"size", use.size}};
+  }
+  return json;
 }
 
 Json block_json(Context& context, const std::string& network) {

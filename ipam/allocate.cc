@@ -186,8 +186,20 @@ CniResult<void> Allocation::find_free(std::vector<Address>& granted) {
 }
 
 // A reservation is written before its writer looks who has the address (ctl/reservation_commands.cc), and we look for
-// reservations after we took it: of the two at least one sees the other.
+// reservations after we took it: of the two at least one sees the other. So it is with blocks that are given back.
 CniResult<bool> Allocation::still_ours(const std::vector<Address>& granted) {
+  if (!request_.blocks.empty() && blocks_state(paths_, request_.network) != request_.blocks) {
+    FL_TRY(auto own, own_blocks(paths_, request_.network));
+    auto inside = [&](const Address& a) {
+      return std::any_of(own->blocks.begin(), own->blocks.end(),
+                         [&](const Prefix& block) { return block.contains(a); });
+    };
+    if (own && !std::all_of(granted.begin(), granted.end(), inside)) {
+      FL_TRY(bool any, store_.release(request_.container, request_.ifname));
+      (void)any;
+      return cni_fail(cni::kTryAgainLater, "network " + request_.network + ": this node's blocks changed meanwhile");
+    }
+  }
   if (!guard_.outdated()) return true;
   FL_TRY(auto now, Guard::open(paths_, request_.network, request_.names, guard_.sticky()));
   bool fine =

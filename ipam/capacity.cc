@@ -53,7 +53,7 @@ Result<std::vector<PoolUse>> pool_use(const Paths& paths, const Network& network
   auto sets = range_sets(network);
   if (sets.empty()) return pools;
   for (const auto& set : sets) pools.push_back({set.ranges.front().subnet, false, 0, 0, 0});
-  FL_TRY(auto own, own_blocks(paths, network.name));
+  FL_TRY(auto own, own_blocks(paths, network.name, &network));
   if (own) restrict_to(sets, own->blocks);
   FL_TRY(auto leased, LeaseStore(paths, network.name).leased());
   FL_TRY(auto reservations, Reservations::open(paths, network.name));
@@ -76,8 +76,8 @@ std::string capacity_warning(const std::string& network, const PoolUse& pool) {
   if (!pool.full()) text += (pool.blocks ? " are " : " is ") + std::to_string(pool.percent()) + " % used";
   text += ": " + std::to_string(pool.leased) + " leased and " + std::to_string(pool.reserved) + " reserved of " +
           std::to_string(pool.size) + " addresses; ";
-  return text +
-         (pool.blocks ? "give the node another block" : "remove containers, or use a network with a larger subnet");
+  return text + (pool.blocks ? "in a cluster it asks for another block, else give it one"
+                             : "remove containers, or use a network with a larger subnet");
 }
 
 Result<void> upkeep(const Paths& paths, const std::string& network) {

@@ -147,19 +147,33 @@ CniResult<void> use_network(const Paths& paths, const Network* network, IpamConf
   return {};
 }
 
+// Why the cluster has given none, as fairlead-agent knows it.
+std::string trouble_of(const Paths& paths, const std::string& network) {
+  auto text = read_file(trouble_path(paths, network));
+  if (text && *text && !(*text)->empty()) return **text;
+  return "fairlead-agent claims one of the managers; see whether it runs and reaches them with: "
+         "fairleadctl cluster status";
+}
+
 // A network with blocks gives only what this node's blocks hold, whoever asks and with whatever ranges.
-CniResult<void> use_blocks(const Paths& paths, IpamConfig& config) {
-  FL_TRY(auto own, own_blocks(paths, config.network));
+CniResult<void> use_blocks(const Paths& paths, const Network* network, IpamConfig& config) {
+  config.blocks = blocks_state(paths, config.network);
+  FL_TRY(auto own, own_blocks(paths, config.network, network));
   if (!own) return {};
   config.node = own->node;
+  config.claimed = own->claimed;
   std::vector<RangeSet> whole = config.sets;
   restrict_to(config.sets, own->blocks);
   for (size_t i = 0; i < config.sets.size(); i++) {
     if (!config.sets[i].ranges.empty()) continue;
-    return cni_fail(cni::kTryAgainLater,
-                    "network " + config.network + ": node " + own->node + " has no block of " +
-                        whole[i].ranges.front().subnet.to_string() + " to give addresses from",
-                    "the blocks of this network are in " + paths.blocks(config.network));
+    if (!own->claimed)
+      return cni_fail(cni::kTryAgainLater,
+                      "network " + config.network + ": node " + own->node + " has no block of " +
+                          whole[i].ranges.front().subnet.to_string() + " to give addresses from",
+                      "the blocks of this network are in " + paths.blocks(config.network));
+    return cni_fail(cni::kTryAgainLater, "network " + config.network + ": node " + own->node + " has no block of " +
+                                             whole[i].ranges.front().subnet.to_string() +
+                                             " yet: " + trouble_of(paths, config.network));
   }
   return {};
 }
@@ -256,7 +270,7 @@ CniResult<IpamConfig> read_config(const Paths& paths, const cni::Request& reques
       for (size_t j = 0; j < i; j++)
         if (config.sets[i].family() == config.sets[j].family())
           return invalid("/ipam: cniVersion " + request.version + " allows one address per family only");
-  FL_CHECK(use_blocks(paths, config));
+  FL_CHECK(use_blocks(paths, network, config));
   return config;
 }
 

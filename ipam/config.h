@@ -20,6 +20,8 @@ struct IpamConfig {
   std::vector<cni::RouteConfig> routes;
   cni::Dns dns;            // of resolvConf
   std::string node;        // when the network has blocks: this node, whose blocks the sets are cut down to
+  bool claimed = false;    // those blocks come from the cluster's managers, and more may (ipam/blocks.h)
+  std::string blocks;      // blocks_state() when they were read
   bool sticky = false;     // the key, CNI_ARGS FAIRLEAD_STICKY, or the label fairlead.sticky
   uint32_t sticky_ms = 0;  // stickyFor
 };

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <set>
 #include <unordered_set>
 
 #include "base/names.h"
+#include "ipam/blocks.h"
 #include "ipam/config.h"
 #include "ipam/lease.h"
 #include "ipam/reservations.h"
@@ -17,6 +19,8 @@ namespace {
 using cni::cni_fail;
 using cni::CniError;
 using cni::CniResult;
+
+constexpr int64_t kBlockWaitMs = 3000;
 
 // A release held up by a stopped process may work later.
 CniError lease_error(Error error) {
@@ -67,8 +71,10 @@ Result<std::vector<Lease>> list_leases(const Paths& paths, const std::string& ne
   return leases;
 }
 
-CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network,
-                              const std::vector<std::string>* names) {
+namespace {
+
+CniResult<cni::AddResult> add_now(const Paths& paths, const cni::Request& request, const Network* network,
+                                  const std::vector<std::string>* names) {
   FL_TRY(auto config, read_config(paths, request, network));
   IpamRequest wish{config.network,   request.container, request.ifname, request.netns,
                    names != nullptr, config.sets,       config.wanted};
@@ -77,6 +83,7 @@ CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, c
   if (wish.names.empty() && !is_machine_made_id(request.container) && is_dns_name(request.container))
     wish.names.push_back(request.container);
   wish.node = config.node;
+  wish.blocks = config.blocks;
   wish.sticky = config.sticky;
   wish.sticky_ms = config.sticky_ms;
   FL_TRY(auto granted, allocate(paths, wish));
@@ -85,6 +92,25 @@ CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, c
   result.routes = std::move(config.routes);
   result.dns = std::move(config.dns);
   return result;
+}
+
+}  // namespace
+
+// Blocks are claimed ahead of need; an ADD that comes first, or needs the last address another node can spare, waits.
+CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, const Network* network,
+                              const std::vector<std::string>* names) {
+  for (int64_t waited = 0;;) {
+    const std::string before = blocks_state(paths, network_name(request));
+    auto added = add_now(paths, request, network, names);
+    if (added || added.error().code != cni::kTryAgainLater || waited >= kBlockWaitMs) return added;
+    FL_TRY(auto own, own_blocks(paths, network_name(request)));
+    if (!own || !own->claimed) return added;
+    const auto start = std::chrono::steady_clock::now();
+    want_block(paths, network_name(request));
+    (void)wait_for_blocks(paths, network_name(request), before, static_cast<int>(kBlockWaitMs - waited));
+    waited +=
+        1 + std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
+  }
 }
 
 CniResult<void> del(const Paths& paths, const cni::Request& request) {

@@ -49,6 +49,7 @@ struct IpamRequest {
   std::vector<Address> wanted;     // each takes the place of its set's choice; all of them or an error
   std::vector<std::string> names;  // DNS names of the endpoint, for reservations and sticky addresses
   std::string node;                // when sets were cut down to blocks: this node, for messages
+  std::string blocks;              // blocks_state() when they were (ipam/blocks.h); empty: it does not matter
   bool sticky = false;             // keep the addresses for the first name that can be kept for
   uint32_t sticky_ms = 0;          // so long after the release
 };

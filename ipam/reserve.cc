@@ -32,7 +32,7 @@ Result<void> check_address(const Network& network, const std::vector<RangeSet>& 
 // One free address of each family, from this node's blocks where there are blocks: where the next ADD would look.
 Result<std::vector<Address>> choose(const Paths& paths, const Network& network) {
   auto sets = range_sets(network);
-  FL_TRY(auto own, own_blocks(paths, network.name));
+  FL_TRY(auto own, own_blocks(paths, network.name, &network));
   if (own) restrict_to(sets, own->blocks);
   LeaseStore store(paths, network.name);
   FL_TRY(auto leased, store.leased());

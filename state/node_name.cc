@@ -24,7 +24,24 @@ Result<std::string> name_of_host() {
 
 }  // namespace
 
+Result<std::optional<ClusterPlace>> cluster_place(const Paths& paths) {
+  const std::string path = paths.state + "/cluster.json";
+  FL_TRY(auto text, read_file(path));
+  if (!text) return std::nullopt;
+  FL_TRY(Json json, parse_json(*text, path));
+  ObjectReader r(json, path);
+  ClusterPlace place;
+  r.required("cluster", place.cluster);
+  r.required("name", place.name);
+  r.optional("founder", place.founding);
+  FL_CHECK(r.finish());
+  if (auto good = check_object_name("node name", place.name); !good) return fail(good.error().with(path));
+  return std::optional<ClusterPlace>(std::move(place));
+}
+
 Result<std::string> node_name(const Paths& paths) {
+  FL_TRY(auto place, cluster_place(paths));
+  if (place) return std::move(place->name);
   const std::string path = paths.node_document();
   std::string name, source = path;
   FL_TRY(auto text, read_file(path));

@@ -43,7 +43,7 @@ def test_CLU_21_a_store_that_went_back_in_time_is_not_followed_before_somebody_s
     n1.must("rm -rf /var/lib/fairlead/etcd")
     n1.must("mv /root/copy /var/lib/fairlead/etcd")
     n1.agent.start()
-    eventually(lambda: status(n2)["state"] == "held", 20, "n2 notices")
+    eventually(lambda: status(n2)["state"] == "held" and status(n1)["state"] == "held", 20, "both notice")
     contains(status(n2)["problem"], "has gone back", "and says why")
     equal(len(networks(n2)), 6, "and keeps what it has")
     one_line(n2.ctl("network create no --subnet 10.60.0.0/16", timeout=20), "has gone back")

@@ -1,0 +1,199 @@
+// Claims against an etcd of the test's own; skipped where there is none.
+#include "cluster/block_claims.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "cluster/block_plan.h"
+#include "cluster/member_documents.h"
+#include "cluster/registry.h"
+
+extern char** environ;
+
+namespace fairlead::cluster {
+namespace {
+
+class BlockClaimsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::access("/usr/bin/etcd", X_OK) != 0) GTEST_SKIP() << "no etcd";
+    std::string folder = testing::TempDir() + "claimsXXXXXX";
+    top_ = ::mkdtemp(folder.data());
+    const std::string url = "unix://e.sock:0", peer = "unix://p.sock:0";
+    std::vector<std::string> arguments{"/usr/bin/etcd",
+                                       "--name=t",
+                                       "--data-dir=" + top_ + "/d",
+                                       "--listen-client-urls=" + url,
+                                       "--advertise-client-urls=" + url,
+                                       "--listen-peer-urls=" + peer,
+                                       "--initial-advertise-peer-urls=" + peer,
+                                       "--initial-cluster=t=" + peer,
+                                       "--unsafe-no-fsync",
+                                       "--log-outputs=/dev/null"};
+    std::vector<char*> argv;
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, top_.c_str());
+    ASSERT_EQ(::posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    etcd_ = std::make_unique<EtcdClient>(top_ + "/e.sock:0");
+    Result<EtcdClient::Applied> ready = fail("not asked");
+    for (int i = 0; i < 200 && !ready; i++) {
+      ::usleep(50000);
+      ready = etcd_->apply({}, {{store_key("cluster/settings"), "{}"}});
+    }
+    ASSERT_TRUE(ready) << ready.error().message;
+  }
+  void TearDown() override {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    if (!top_.empty()) std::filesystem::remove_all(top_);
+  }
+
+  void put(const std::string& key, const std::optional<std::string>& value) {
+    ASSERT_TRUE(etcd_->apply({}, {{store_key(key), value}}));
+  }
+  void network(const std::string& subnet) {
+    put("networks/net", R"({"apiVersion":1,"name":"net","vni":4097,"subnets":[")" + subnet + R"("]})");
+  }
+  Identity member(const std::string& name, uint32_t number) {
+    HostPort where{*Address::parse("192.0.2.1")};
+    put("members/" + name, encode(MemberRecord{name, "node", number, where, "", 0}));
+    return {"c1", "node", name, number};
+  }
+  NodeBlocks blocks_of(const std::string& name) {
+    auto document = etcd_->get(store_key("blocks/net/" + name));
+    if (!document || !*document) return {};
+    return *decode_node_blocks(*parse_json((*document)->value, "b"), "b");
+  }
+  // What tend() goes by.
+  void listen() {
+    const std::string prefix = kStorePrefix;
+    auto all = etcd_->range({prefix, prefix_end(prefix)});
+    ASSERT_TRUE(all);
+    Feed::Documents documents;
+    for (auto& d : all->documents) documents[d.key.substr(prefix.size())] = d.value;
+    feed_.replace(documents, all->revision);
+  }
+
+  std::string top_;
+  pid_t pid_ = 0;
+  std::unique_ptr<EtcdClient> etcd_;
+  Feed feed_;
+};
+
+Json claim_of(const Json& more) {
+  Json request{{"network", "net"}, {"need", {4}}};
+  request.update(more);
+  return request;
+}
+
+TEST_F(BlockClaimsTest, TwoHundredNodesAtOnceByThreeManagersGetDistinctBlocks) {
+  network("10.32.0.0/16");
+  constexpr int kNodes = 200, kManagers = 3;
+  std::vector<Identity> nodes;
+  for (int i = 0; i < kNodes; i++) nodes.push_back(member("n" + std::to_string(i), static_cast<uint32_t>(i + 1)));
+  std::vector<std::unique_ptr<BlockClaims>> managers;
+  for (int i = 0; i < kManagers; i++) managers.push_back(std::make_unique<BlockClaims>(*etcd_, feed_));
+  std::vector<std::thread> threads;
+  std::atomic<int> granted{0};
+  for (int t = 0; t < kManagers * 4; t++)
+    threads.emplace_back([&, t] {
+      for (int i = t; i < kNodes; i += kManagers * 4) {
+        auto answer = managers[static_cast<size_t>(t % kManagers)]->claim(nodes[static_cast<size_t>(i)],
+                                                                          claim_of(Json::object()));
+        if (answer && (*answer)["granted"].size() == 1) granted++;
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(granted, kNodes);
+  std::vector<Prefix> all;
+  for (const auto& node : nodes)
+    for (const auto& block : blocks_of(node.name).blocks) {
+      for (const auto& other : all) ASSERT_FALSE(other.overlaps(block)) << block.to_string();
+      all.push_back(block);
+    }
+  EXPECT_EQ(all.size(), static_cast<size_t>(kNodes));
+}
+
+TEST_F(BlockClaimsTest, WhatIsGivenBackAndWhatIsHeldIsBelievedAndAnothersIsRefused) {
+  network("10.32.0.0/28");
+  BlockClaims claims(*etcd_, feed_);
+  Identity n1 = member("n1", 1), n2 = member("n2", 2);
+  auto held = claims.claim(n1, claim_of({{"held", {"10.32.0.9/32"}}, {"need", Json::array()}}));
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(blocks_of("n1").blocks, (std::vector<Prefix>{*Prefix::parse("10.32.0.8/30")}));
+  auto refused = claims.claim(n2, claim_of({{"held", {"10.32.0.10/32"}}, {"need", Json::array()}}));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ((*refused)["refused"].dump(), R"([{"block":"10.32.0.10/32","node":"n1"}])");
+  EXPECT_TRUE(blocks_of("n2").blocks.empty());
+  for (int i = 0; i < 3; i++) ASSERT_TRUE(claims.claim(n2, claim_of(Json::object())));
+  ASSERT_TRUE(claims.claim(n2, claim_of({{"urgent", {4}}})));
+  EXPECT_EQ(blocks_of("n2").wants4, "now") << "nothing is left";
+  ASSERT_TRUE(claims.claim(n1, claim_of({{"give", {"10.32.0.10/31"}}, {"need", Json::array()}})));
+  EXPECT_EQ(blocks_of("n1").blocks, (std::vector<Prefix>{*Prefix::parse("10.32.0.8/31")}));
+  put("live/n2", R"({"node":"n2","number":2})");
+  listen();
+  EXPECT_EQ((*claims.claim(n1, claim_of(Json::object())))["granted"].size(), 0u) << "n2 waits for it";
+  auto got = claims.claim(n2, claim_of({{"urgent", {4}}}));
+  ASSERT_TRUE(got);
+  EXPECT_EQ((*got)["granted"].dump(), R"(["10.32.0.10/31"])");
+  EXPECT_EQ(blocks_of("n2").wants4, "");
+}
+
+TEST_F(BlockClaimsTest, AFormerMembersAddressesRestUntilNothingSpeaksForItAndTheGraceIsOver) {
+  network("10.32.0.0/29");
+  BlockClaims claims(*etcd_, feed_);
+  Identity n1 = member("n1", 1), n2 = member("n2", 2);
+  ASSERT_TRUE(claims.claim(n2, claim_of(Json::object())));
+  ASSERT_TRUE(claims.claim(n2, claim_of(Json::object())));
+  const auto had = blocks_of("n2").blocks;
+  auto n1_gets = [&] { return (*claims.claim(n1, claim_of(Json::object())))["granted"].size(); };
+  auto tend = [&](int64_t now) {
+    listen();
+    ASSERT_TRUE(claims.tend(now, 1000));
+    listen();
+  };
+  tend(0);
+  EXPECT_EQ(n1_gets(), 0u) << "all is n2's";
+  put("live/n2", R"({"node":"n2","number":2})");
+  put("members/n2", std::nullopt);
+  EXPECT_FALSE(claims.claim(n2, claim_of(Json::object()))) << "it is no member";
+  tend(100);
+  EXPECT_TRUE(blocks_of("n2").blocks.empty()) << "nobody has a route there";
+  tend(5000);
+  EXPECT_EQ(n1_gets(), 0u) << "its lease is still there";
+  put("live/n2", std::nullopt);
+  put("endpoints/net/n2/ab-eth0",
+      R"({"apiVersion":1,"network":"net","container":"ab","ifname":"eth0","netns":"/x","node":"n2","addresses":["10.32.0.2"],"mac":"02:00:00:00:00:01"})");
+  tend(10000);
+  tend(12000);
+  EXPECT_EQ(n1_gets(), 0u) << "an endpoint of it is still there";
+  put("endpoints/net/n2/ab-eth0", std::nullopt);
+  tend(12500);
+  EXPECT_EQ(n1_gets(), 0u) << "the grace runs since it was last heard of";
+  // The name comes back while its addresses rest: they are that one's only as far as it still has them in use.
+  Identity again = member("n2", 3);
+  auto back = claims.claim(again, claim_of({{"held", {had[0].to_string()}}, {"need", Json::array()}}));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(blocks_of("n2").blocks, (std::vector<Prefix>{had[0]}));
+  EXPECT_EQ(blocks_of("n2").number, 3u);
+  tend(13200);
+  EXPECT_EQ(n1_gets(), 1u) << "the rest is free";
+}
+
+}  // namespace
+}  // namespace fairlead::cluster
