@@ -37,8 +37,9 @@ class BlockClaimsTest : public testing::Test {
                                        "--listen-peer-urls=" + peer,
                                        "--initial-advertise-peer-urls=" + peer,
                                        "--initial-cluster=t=" + peer,
-                                       "--unsafe-no-fsync",
-                                       "--log-outputs=/dev/null"};
+                                       "--logger=zap",
+                                       "--log-outputs=stderr",
+                                       "--log-level=fatal"};
     std::vector<char*> argv;
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);

@@ -105,6 +105,8 @@ void want_block(const Paths& paths, std::string_view network) {
   (void)replace_file(wanted_path(paths, network), "", Durability::kBoot);
 }
 
+void want_no_block(const Paths& paths, std::string_view network) { (void)remove_file(wanted_path(paths, network)); }
+
 bool wait_for_blocks(const Paths& paths, std::string_view network, const std::string& before, int ms) {
   constexpr int kNapMs = 20;
   for (; ms > 0; ms -= kNapMs) {

@@ -35,6 +35,7 @@ std::string blocks_state(const Paths& paths, std::string_view network);
 // ADD and fairlead-agent (agent/block_keeper.h) about a network whose blocks are used up or not there yet:
 // ADD marks that it waits; the agent says what is in the way.
 void want_block(const Paths& paths, std::string_view network);
+void want_no_block(const Paths& paths, std::string_view network);
 std::string wanted_path(const Paths& paths, std::string_view network);
 std::string trouble_path(const Paths& paths, std::string_view network);
 // Until blocks_state() is not `before`; false when it stayed so for ms.

@@ -21,6 +21,7 @@ using cni::CniError;
 using cni::CniResult;
 
 constexpr int64_t kBlockWaitMs = 3000;
+constexpr int kBlockLookMs = 300;
 
 // A release held up by a stopped process may work later.
 CniError lease_error(Error error) {
@@ -102,12 +103,13 @@ CniResult<cni::AddResult> add(const Paths& paths, const cni::Request& request, c
   for (int64_t waited = 0;;) {
     const std::string before = blocks_state(paths, network_name(request));
     auto added = add_now(paths, request, network, names);
+    if (added && waited > 0) want_no_block(paths, network_name(request));  // who else waits says so again
     if (added || added.error().code != cni::kTryAgainLater || waited >= kBlockWaitMs) return added;
     FL_TRY(auto own, own_blocks(paths, network_name(request)));
     if (!own || !own->claimed) return added;
     const auto start = std::chrono::steady_clock::now();
     want_block(paths, network_name(request));
-    (void)wait_for_blocks(paths, network_name(request), before, static_cast<int>(kBlockWaitMs - waited));
+    (void)wait_for_blocks(paths, network_name(request), before, kBlockLookMs);
     waited +=
         1 + std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
   }
