@@ -107,7 +107,10 @@ void BlockKeeper::reload() {
   seen_ = snapshot.revision;
   std::map<std::string, Entry> entries;
   awaited_ = false;
+  networks_.clear();
+  constexpr std::string_view kNetworks = "networks/";
   for (const auto& [key, value] : snapshot.documents) {
+    if (key.starts_with(kNetworks)) networks_.insert(key.substr(kNetworks.size()));
     auto json = parse_json(value, key);
     if (!json) continue;
     if (key == "cluster/restored") {
@@ -146,6 +149,10 @@ void BlockKeeper::reload() {
       }
     }
   }
+  // One whose document is broken stays as it was.
+  for (auto& [name, entry] : entries_)
+    if (networks_.count(name) && (!entries.count(name) || entries[name].network.name.empty()))
+      entries[name] = std::move(entry);
   std::erase_if(entries, [](const auto& entry) { return entry.second.network.name.empty(); });
   for (auto& [name, entry] : entries_)
     if (!entries.count(name)) say(entry, "");
@@ -176,7 +183,7 @@ void BlockKeeper::remove_all_own(bool known_ones, const std::string& why) {
   auto networks = list_folders(paths_.blocks());
   if (!networks) return;
   for (const auto& name : *networks)
-    if (known_ones || !entries_.count(name)) remove_own(name);
+    if (known_ones || !networks_.count(name)) remove_own(name);
   if (!known_ones || why == told_) return;
   told_ = why;  // of networks nothing may be known but their files
   for (const auto& name : *networks) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -84,6 +85,7 @@ class BlockKeeper {
   std::string told_;
   bool awaited_ = false;                  // the managers wait for what this node has (cluster/restored)
   std::map<std::string, Entry> entries_;  // by network
+  std::set<std::string> networks_;        // that the cluster has, broken documents among them
   int64_t prefixes_ms_ = 0;
   std::vector<std::pair<Prefix, std::string>> host_;  // what the host reaches by itself
   cluster::StopSignal stop_;

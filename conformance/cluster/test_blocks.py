@@ -56,7 +56,7 @@ def made(nodes, options, network=NETWORK):
 
 
 @limit(90)
-def test_CLU_40_containers_of_a_new_network_reach_each_other_with_no_block_written_by_hand(lab):
+def test_CLU_70_containers_of_a_new_network_reach_each_other_with_no_block_written_by_hand(lab):
     nodes = n1, n2 = cluster_of(lab, "n1", "n2")
     outside = lab.outside(lab.segments["wire"])
     for node in nodes:
@@ -88,7 +88,7 @@ def test_CLU_40_containers_of_a_new_network_reach_each_other_with_no_block_writt
 
 
 @limit(120)
-def test_CLU_41_a_tight_subnet_is_used_to_its_last_address_by_two_nodes(lab):
+def test_CLU_71_a_tight_subnet_is_used_to_its_last_address_by_two_nodes(lab):
     nodes = n1, n2 = cluster_of(lab, "n1", "n2")
     made(nodes, "--subnet 10.32.0.0/28")
     first = [attach(n1, "first"), attach(n2, "second")]
@@ -105,7 +105,7 @@ def test_CLU_41_a_tight_subnet_is_used_to_its_last_address_by_two_nodes(lab):
 
 
 @limit(90)
-def test_CLU_42_an_evicted_nodes_addresses_come_back_after_the_grace_and_not_before(lab):
+def test_CLU_72_an_evicted_nodes_addresses_come_back_after_the_grace_and_not_before(lab):
     nodes = n1, n2 = cluster_of(lab, "n1", "n2", options="--lease 2s --block-grace 4s")
     made(nodes, "--subnet 10.32.0.0/28 --block-size 29")
     theirs = fill(n2, "x")
@@ -129,7 +129,7 @@ def test_CLU_42_an_evicted_nodes_addresses_come_back_after_the_grace_and_not_bef
 
 
 @limit(90)
-def test_CLU_43_a_network_that_overlaps_a_nodes_route_is_refused_there_with_the_route_named(lab):
+def test_CLU_73_a_network_that_overlaps_a_nodes_route_is_refused_there_with_the_route_named(lab):
     nodes = n1, n2 = cluster_of(lab, "n1", "n2")
     for node in nodes:
         node.must("ip route add 10.40.0.0/24 dev eth0")
@@ -146,7 +146,7 @@ def test_CLU_43_a_network_that_overlaps_a_nodes_route_is_refused_there_with_the_
 
 
 @limit(90)
-def test_CLU_44_a_network_that_only_a_cni_configuration_names_is_the_clusters_or_nobodys(lab):
+def test_CLU_74_a_network_that_only_a_cni_configuration_names_is_the_clusters_or_nobodys(lab):
     nodes = n1, n2 = cluster_of(lab, "n1", "n2")
     a = attach(n1, "a", "made")
     eventually(lambda: "made.json" in networks(n2), 5, "a manager made it for all")
@@ -175,7 +175,7 @@ def test_CLU_44_a_network_that_only_a_cni_configuration_names_is_the_clusters_or
 
 
 @limit(90)
-def test_CLU_45_what_the_founder_used_before_is_its_own_and_a_store_put_back_makes_no_address_twice(lab):
+def test_CLU_75_what_the_founder_used_before_is_its_own_and_a_store_put_back_makes_no_address_twice(lab):
     wire = lab.segment("wire")
     n1 = host(lab, wire, "n1")
     n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/24", timeout=20)
