@@ -162,7 +162,7 @@ def test_CTL_009_bad_documents_do_not_hide_the_good_ones(lab):
 
 def test_CTL_010_wrong_usage_exits_2_and_says_what_there_is(lab):
     node = node_of(lab)
-    refuses(node, "netwrok ls", '"netwrok"', "network service endpoint status", status=2)
+    refuses(node, "netwrok ls", '"netwrok"', "network service endpoint node status", status=2)
     refuses(node, "network lss", '"lss"', "create ls inspect rm", status=2)
     refuses(node, "network create", "NAME", "required", status=2)
     refuses(node, "network create a b", '"b"', status=2)
