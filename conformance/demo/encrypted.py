@@ -65,7 +65,7 @@ class Encrypted(Demo):
     def rotated(self):
         self.step("The keys are changed while packets flow")
         before = self.spis()
-        ping = self.n1.popen("ip", "netns", "exec", "client-secret", "ping", "-q", "-i", "0.02", "-w", "8", self.peers["secret"])
+        ping = self.n1.popen("ip", "netns", "exec", "client-secret", "busybox", "ping", "-q", "-i", "0.05", "-w", "8", self.peers["secret"])
         time.sleep(1)
         self.ctl(self.n1, "cluster rotate keys")
         eventually(lambda: not set(before) & set(self.spis()), 30, "all keys are new")
