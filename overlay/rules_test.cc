@@ -14,10 +14,8 @@
 namespace fairlead::overlay {
 namespace {
 
-std::string golden_file(const std::string& name) {
-  const std::string here = __FILE__;
-  return here.substr(0, here.rfind('/')) + "/testdata/" + name;
-}
+// Not from __FILE__: a compiler cache may make that relative.
+std::string golden_file(const std::string& name) { return FAIRLEAD_TESTDATA "/" + name; }
 
 void expect_golden(const std::string& name, const std::string& text) {
   const std::string path = golden_file(name);
