@@ -180,6 +180,8 @@ def test_DNS_075_a_hundred_thousand_broken_packets(lab):
         except OSError:
             pass
         if i % 10000 == 0:
+            # What is sent faster than it is read does not fit into the socket's buffer, and takes a good query with it.
+            eventually(lambda: w.client.dns("client", timeout=0.2), 2, "the flood is read")
             took = measure(lambda: equal(w.client.dns("client").addresses, [w.client.ip], "between them"))
             true(took < 0.1 * lab.slow, f"a good query in {took * 1000:.0f} ms")
         if i % 50 == 0:
