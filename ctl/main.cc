@@ -29,6 +29,7 @@ struct Arguments {
   std::string network_name, encryption = "none";
   std::vector<std::string> subnets;
   bool internal = false;
+  uint16_t port = 0;
   uint32_t mtu = 0, block_length4 = 0, block_length6 = 0;
   ServiceArguments service;
   std::string filter_network, filter_service, endpoint;
@@ -87,13 +88,15 @@ void add_network_commands(CLI::App& app, Context& context, Arguments& a, Outcome
   create->add_flag("--internal", a.internal, "No way out of the network, neither packets nor DNS queries");
   create->add_option("--mtu", a.mtu, "MTU of the containers' interfaces (default: from the underlay)")
       ->check(CLI::Range(1280, 65535));
+  create->add_option("--vxlan-port", a.port, "UDP port between nodes (default: 4789; ipsec 4790, wireguard 4791)")
+      ->check(CLI::Range(1, 65535));
   create->add_option("--block-size", a.block_length4, "Prefix length of the blocks nodes get of the IPv4 subnet")
       ->check(CLI::Range(1, 32));
   create->add_option("--block-size6", a.block_length6, "The same for the IPv6 subnet")->check(CLI::Range(1, 128));
   create->callback([&] {
     run_parsed(outcome, parse_subnets(a.subnets), [&](const std::vector<Prefix>& subnets) {
-      return network_create(
-          context, {a.network_name, subnets, a.encryption, a.internal, a.mtu, a.block_length4, a.block_length6});
+      return network_create(context, {a.network_name, subnets, a.encryption, a.internal, a.mtu, a.port, a.block_length4,
+                                      a.block_length6});
     });
   });
   add_command(*group, context, "ls", "List networks")->callback([&] { outcome.output = network_list(context); });

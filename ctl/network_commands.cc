@@ -20,6 +20,7 @@
 #include "overlay/host_prefixes.h"
 #include "state/block_record.h"
 #include "state/store.h"
+#include "state/vxlan_port.h"
 
 namespace fairlead::ctl {
 namespace {
@@ -67,6 +68,7 @@ std::string describe(Context& context, const Network& network, size_t services, 
                {"encryption", encryption},
                {"internal", network.internal ? "yes" : "no"},
                {"MTU", mtu_text(network)},
+               {"port between nodes", std::to_string(vxlan_port(network))},
                {"DNS servers", join(network.dns_servers)},
                {"services", std::to_string(services)},
                {"endpoints", std::to_string(endpoints)}});
@@ -129,6 +131,7 @@ Output network_create(Context& context, const NetworkOptions& options) {
   network.encryption = options.encryption;
   network.internal = options.internal;
   network.mtu = options.mtu;
+  network.vxlan_port = options.port;
   FL_CHECK(set_block_lengths(network, options.block_length4, options.block_length6));
   SubnetChoice choice;
   for (const auto& t : taken) choice.taken.push_back(t.prefix);

@@ -15,6 +15,7 @@ struct NetworkOptions {
   std::string encryption = "none";
   bool internal = false;
   uint32_t mtu = 0;
+  uint16_t port = 0;                              // UDP port between nodes; 0: the usual one (state/vxlan_port.h)
   uint32_t block_length4 = 0, block_length6 = 0;  // 0: as the subnet suggests (state/block_record.h)
 };
 

@@ -24,10 +24,10 @@ def refuses(node, command, *needles, status=1):
 
 def test_CTL_001_a_created_network_is_a_document_that_reads_back(lab):
     node = node_of(lab)
-    made = node.ctl_json("network create appnet --subnet 10.32.0.0/16 --subnet fd32::/64 --mtu 1400 --internal")
-    equal({key: made[key] for key in ("apiVersion", "name", "subnets", "encryption", "internal", "mtu")},
+    made = node.ctl_json("network create appnet --subnet 10.32.0.0/16 --subnet fd32::/64 --mtu 1400 --internal --vxlan-port 8472")
+    equal({key: made[key] for key in ("apiVersion", "name", "subnets", "encryption", "internal", "mtu", "vxlanPort")},
           {"apiVersion": 1, "name": "appnet", "subnets": ["10.32.0.0/16", "fd32::/64"], "encryption": "none",
-           "internal": True, "mtu": 1400}, "what was asked for")
+           "internal": True, "mtu": 1400, "vxlanPort": 8472}, "what was asked for")
     true(1 <= made["vni"] <= 0xffffff, "a VNI was given")
     equal(node.read_json(f"{NETWORKS}/appnet.json"), made, "the document")
     equal(node.ctl_json("network ls"), [made], "ls --json")
