@@ -1,6 +1,7 @@
 """encryption: what encrypted networks cost; between nodes against the same set up by hand, and networks that are not encrypted.
 
-By hand: the same network without encryption, over a WireGuard device between the hosts that `wg` made. WireGuard and ESP are
+By hand: the same network without encryption, over a WireGuard device between the hosts that `wg` made, or above associations
+that `ip xfrm` made. WireGuard and ESP are
 measured where the kernel has them: here, or else in Debian's kernel in QEMU (conformance/vm), two CPUs emulated in software. There
 absolute numbers mean nothing; ratios do, because the contestants take turns.
 """
@@ -16,7 +17,7 @@ from context import Book, interleaved  # noqa: E402
 from lab import marks  # noqa: E402
 from lab.lab import Lab, isolated  # noqa: E402
 from rows import Row  # noqa: E402
-from two_nodes import PEER, fairlead, take_times  # noqa: E402
+from two_nodes import PEER, fairlead, ipsec, ipsec_by_hand, take_times  # noqa: E402
 
 NAME = "encryption"
 REPOSITORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
@@ -35,9 +36,10 @@ def run(ctx):
     for kind, what, limit in KINDS:
         rows.append(Row(NAME, f"plain network beside encrypted ones: {what}", _book(mine["beside"], kind), "no encrypted networks",
                         _book(mine["nothing encrypted"], kind), 1.03))
-    for kind, what, limit in KINDS:
-        rows.append(Row(NAME, f"WireGuard by hand{where}: {what}", _book(far["by hand"], kind)))
-        rows.append(Row(NAME, f"WireGuard, fairlead{where}: {what}", _book(far["fairlead"], kind), "by hand", _book(far["by hand"], kind), limit))
+    for title, ours, theirs in (("IPsec", "ipsec", "ipsec by hand"), ("WireGuard", "fairlead", "by hand")):
+        for kind, what, limit in KINDS:
+            rows.append(Row(NAME, f"{title} by hand{where}: {what}", _book(far[theirs], kind)))
+            rows.append(Row(NAME, f"{title}, fairlead{where}: {what}", _book(far[ours], kind), "by hand", _book(far[theirs], kind), limit))
     count = PEERS * 6
     rows.append(Row(NAME, f"{count} associations, {PEERS} policies{where}: one batch", _book(far, "batch"), "a request each", _book(far, "each")))
     return rows
@@ -102,7 +104,8 @@ def _interleaved(makers, rounds, mebibytes, trips):
 
 def measure_encrypted(binaries, tools, rounds, folder):
     """Where the kernel can encrypt."""
-    values = _measured({"by hand": lambda lab, name: fairlead(lab, name, tunnel=True), "fairlead": lambda lab, name: fairlead(lab, name, "wireguard")},
+    values = _measured({"by hand": lambda lab, name: fairlead(lab, name, tunnel=True), "fairlead": lambda lab, name: fairlead(lab, name, "wireguard"),
+                        "ipsec by hand": ipsec_by_hand, "ipsec": ipsec},
                        binaries, folder, int(rounds), 4, 100)
     values.update(batch=[], each=[])
     for number in range(int(rounds)):

@@ -1,7 +1,8 @@
 """Two hosts with a container each, in the ways that are compared, and the programs that measure between them (part_overlay.py,
 part_encryption.py)."""
 import sandbox  # noqa: F401 (finds the lab)
-from lab import conflist
+from cluster import world
+from lab import conflist, eventually
 
 PORT = 7000
 PEER = """
@@ -102,9 +103,50 @@ def by_hand(lab, name):
     return places[0], places[1], "10.32.2.2"
 
 
-def fairlead(lab, name, encryption="none", also=(), tunnel=False):
-    """also: encryption of further networks, which nobody uses. tunnel: the underlay is a WireGuard device made by hand."""
+def _associations_by_hand(made):
+    """ESP between the hosts for the port of networks without encryption, with the parameters of kernel/xfrm.h."""
+    for number, host in enumerate(made, 1):
+        mine, other = host.address(4), made[2 - number].address(4)
+        for source, target in ((mine, other), (other, mine)):
+            spi = 0x5000 + int(source.rsplit(".", 1)[1])
+            host.must(f"ip xfrm state add src {source} dst {target} proto esp spi {spi} reqid 1 mode transport "
+                      f"aead rfc4106(gcm(aes)) 0x{spi:072x} 128 replay-window 1024 flag esn")
+            direction = "out" if source == mine else "in"
+            host.must(f"ip xfrm policy add src {source}/32 dst {target}/32 proto udp dport 4789 dir {direction} "
+                      f"tmpl src {source} dst {target} proto esp reqid 1 mode transport")
+
+
+def ipsec_by_hand(lab, name):
+    """A network without encryption above associations that somebody else made; packets as large as an encrypted one's."""
+    made = []
+    client, server, address = fairlead(lab, name, mtu=1416, hosts_made=made)
+    _associations_by_hand(made)
+    return client, server, address
+
+
+def ipsec(lab, name):
+    """An encrypted network, with all it takes: managers, keys, associations."""
     made = hosts(lab, name)
+    for host in made:
+        host.start_agent()
+    world.found(made[0])
+    world.join(made[1], made[0])
+    made[0].ctl_ok("network create net --subnet 10.32.0.0/16 --encryption ipsec", timeout=60)
+    eventually(lambda: made[1].exists("/var/lib/fairlead/networks/net.json"), 30, "both have the network")
+    places = []
+    for host in made:
+        places.append(host.container("box"))
+        places[-1].attach(conflist("net"))
+    eventually(lambda: places[0].ping(places[1].ip), 30, "the associations are there")
+    return places[0], places[1], places[1].ip
+
+
+def fairlead(lab, name, encryption="none", also=(), tunnel=False, mtu=0, hosts_made=None):
+    """also: encryption of further networks, which nobody uses. tunnel: the underlay is a WireGuard device made by hand.
+    hosts_made: a list that gets the hosts."""
+    made = hosts(lab, name)
+    if hosts_made is not None:
+        hosts_made += made
     addresses = _wireguard_by_hand(made) if tunnel else [host.address(4) for host in made]
     pairs = _keys(made) if encryption == "wireguard" else [("", "")] * 2
     for (private, _), host in zip(pairs, made):
@@ -116,7 +158,7 @@ def fairlead(lab, name, encryption="none", also=(), tunnel=False):
                        {"apiVersion": 1, "name": f"other{number}", "vni": number, "subnets": [f"10.{number}.0.0/16"], "encryption": kind})
         host.write("/var/lib/fairlead/node.json", {"apiVersion": 1, "name": host.name})
         host.write("/var/lib/fairlead/networks/net.json", {"apiVersion": 1, "name": "net", "vni": 77, "subnets": ["10.32.0.0/16"],
-                                                                    "encryption": encryption})
+                                                                    "encryption": encryption, "mtu": mtu})
         for number, other in enumerate(made, 1):
             host.write(f"/var/lib/fairlead/nodes/{other.name}.json",
                        {"apiVersion": 1, "name": other.name, "number": number, "address": addresses[number - 1],
