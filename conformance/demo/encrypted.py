@@ -6,7 +6,7 @@ import time
 
 import containers
 from lab.check import eventually
-from story import Wrong
+from story import tell
 from three_hosts import WEB, Demo
 
 GATEWAYS = {"open": "10.42.0.1", "secret": "10.41.0.1"}
@@ -93,12 +93,4 @@ class Encrypted(Demo):
 
 def show():
     demo = Encrypted()
-    try:
-        for step in (demo.found, demo.on_the_wire, demo.rotated, demo.flushed):
-            step()
-    except (Wrong, AssertionError) as error:
-        print(f"\nThe demo stopped: {error}")
-        print(demo.lab.logs()[-6000:])
-        return 1
-    print(f"\nEvery step was as it should be ({time.monotonic() - demo.begin:.0f} s).")
-    return 0
+    return tell(demo, (demo.found, demo.on_the_wire, demo.rotated, demo.flushed))

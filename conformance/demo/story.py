@@ -6,6 +6,19 @@ class Wrong(Exception):
     pass
 
 
+def tell(story, steps):
+    """All steps, until one goes wrong. → exit status"""
+    try:
+        for step in steps:
+            step()
+    except (Wrong, AssertionError) as error:
+        print(f"\nThe demo stopped: {error}")
+        print(story.lab.logs()[-6000:])
+        return 1
+    print(f"\nEvery step was as it should be ({time.monotonic() - story.begin:.0f} s).")
+    return 0
+
+
 class Story:
     def __init__(self):
         self.begin, self.number = time.monotonic(), 0

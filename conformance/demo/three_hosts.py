@@ -7,7 +7,7 @@ import time
 import containers
 from lab.check import eventually
 from lab.lab import Lab
-from story import Story, Wrong
+from story import Story, tell
 
 WEB = "httpd -f -p 8080 -h /www"
 ASK = "timeout 5 wget -q -O - http://web/cgi-bin/who"
@@ -196,13 +196,5 @@ class Demo(Story):
 
 def show():
     demo = Demo()
-    try:
-        for step in (demo.found, demo.networks, demo.replicas, demo.by_name, demo.published, demo.walls, demo.manager_killed,
-                     demo.partition, demo.replica_killed, demo.drift):
-            step()
-    except (Wrong, AssertionError) as error:
-        print(f"\nThe demo stopped: {error}")
-        print(demo.lab.logs()[-6000:])
-        return 1
-    print(f"\nEvery step was as it should be ({time.monotonic() - demo.begin:.0f} s).")
-    return 0
+    return tell(demo, (demo.found, demo.networks, demo.replicas, demo.by_name, demo.published, demo.walls, demo.manager_killed,
+                       demo.partition, demo.replica_killed, demo.drift))
