@@ -1,5 +1,6 @@
 // libFuzzer: what comes through a connection is read or refused, whatever it is: messages behind their length, tokens,
-// what a manager says to a host that joins, certificates and requests. The first byte chooses the reader.
+// what a manager says to a host that joins, certificates and requests, the ports a preflight asks for. The first byte
+// chooses the reader.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "cluster/encoding.h"
 #include "cluster/join_hello.h"
 #include "cluster/pki.h"
+#include "cluster/preflight.h"
 #include "cluster/token.h"
 
 namespace {
@@ -71,9 +73,16 @@ void try_certificate(const std::string& text) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 7) {
     case 0:
       try_messages(text);
+      break;
+    case 6:
+      if (auto json = parse_json(text, "x"); json && json->is_object()) {
+        auto ports = ports_at(*json);
+        if (ports && (ports->vxlan.size() > kMaxPreflightPorts || !ports_at({{"ports", to_json(*ports)}})))
+          std::abort();
+      }
       break;
     case 1:
       if (auto token = parse_token(text); token && !parse_token(to_text(*token))) std::abort();

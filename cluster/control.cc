@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cluster/check.h"
 #include "cluster/node_keys.h"
+#include "cluster/preflight.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -59,6 +60,7 @@ Result<Json> Control::answer(const Json& request) {
   if (op == "status") return status();
   if (op == "submit") return submit(request);
   if (op == "leave") return leave(flag_at(request, "force"));
+  if (op == "preflight") return preflight_all(paths_, self_, member_.client(), stop_);
   if (op == "check") return check(flag_at(request, "all"));
   if (op == "token" || op == "evict" || op == "rotate") return member_.client().ask(request, kManagerMs);
   if (op == "accept") {

@@ -2,6 +2,7 @@
 // without TLS; only root may connect (0600).
 //
 //   check {all}                  whether the directory, or everybody's, is as the store says (cluster/check.h)
+//   preflight                    whether what nodes send one another gets through (cluster/preflight.h)
 //   status                       how this node and its cluster are
 //   begin                        {"revision","role","name"}: the directory is at least as new as that
 //   submit {key,value,revision}  a network or service, decided on that revision; answers when it is in the directory

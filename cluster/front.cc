@@ -171,7 +171,8 @@ void Front::serve(Fd socket, const std::string& peer, Connection& connection) {
   auto secured = tls->accept(std::move(socket), kHandshakeMs, stop_);
   leave_handshake(peer);
   if (secured) {
-    Session({paths_, self_, etcd_, feed_, registry_, claims_, epochs_, stop_}, std::move(*secured), peer).run();
+    Session({paths_, self_, etcd_, feed_, registry_, claims_, epochs_, preflight_, stop_}, std::move(*secured), peer)
+        .run();
   } else if (secured.error().sys != ECANCELED) {
     log_info("refused a connection from " + peer + ": " + secured.error().message);
   }

@@ -69,6 +69,7 @@ class Front {
   std::map<std::string, size_t> handshakes_;  // by the peer's address
   size_t handshakes_count_ = 0;
   std::list<Connection> connections_;  // the listener's own
+  std::mutex preflight_;               // held by the session whose member tries the way
   int64_t sweep_at_ = 0;               // the keeper's
   std::string keys_problem_;           // the keeper's: as it was logged
   std::string authority_told_;         // the keeper's

@@ -40,6 +40,13 @@ Result<ManagerClient::Connection> ManagerClient::connect() {
   return outcome;
 }
 
+Result<ManagerClient::Connection> ManagerClient::connect_to_one(const HostPort& manager, const Address& from) {
+  FL_TRY(Credentials credentials, load_credentials(paths_));
+  FL_TRY(Fd socket, connect_to(manager, kConnectMs, stop_, from));
+  FL_TRY(Secured secured, secure_member(std::move(socket), credentials, self_.cluster, kHandshakeMs, stop_));
+  return Connection{Channel(std::move(secured.transport), stop_), manager};
+}
+
 Result<Json> ManagerClient::ask(const Json& request, int timeout_ms) {
   FL_TRY(Connection connection, connect());
   return connection.channel.ask(request, timeout_ms);

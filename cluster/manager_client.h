@@ -23,6 +23,8 @@ class ManagerClient {
   };
   // Tries each manager once, the last good one first. The Error of the last one when none answers.
   Result<Connection> connect();
+  // To this manager only, from this address of the node.
+  Result<Connection> connect_to_one(const HostPort& manager, const Address& from);
   // connect(), ask, close: for what is rare.
   Result<Json> ask(const Json& request, int timeout_ms);
 

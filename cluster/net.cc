@@ -51,6 +51,10 @@ void set_option(const Fd& fd, int level, int option, int value) {
   (void)::setsockopt(fd.get(), level, option, &value, sizeof value);
 }
 
+// What every way carries (RFC 8200: 1280 bytes, less 60 of headers): where a way is narrower than its links and does
+// not say so, a node can still join, and preflight.h names it. Before connect() and listen().
+void use_small_segments(const Fd& fd) { set_option(fd, IPPROTO_TCP, TCP_MAXSEG, 1220); }
+
 // A peer that has vanished without a word is noticed after seconds, not hours.
 void tune(const Fd& fd) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -150,6 +154,7 @@ Result<Fd> listen_on(const HostPort& where) {
   Fd fd(::socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno("open", "socket");
   set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  use_small_segments(fd);
   if (::bind(fd.get(), &address.any, size) != 0 || ::listen(fd.get(), 512) != 0)
     return fail_errno("listen on", to_text(where));
   return fd;
@@ -167,12 +172,16 @@ Result<Fd> listen_on_path(const std::string& path) {
   return fd;
 }
 
-Result<Fd> connect_to(const HostPort& where, int timeout_ms, const StopSignal& stop) {
+Result<Fd> connect_to(const HostPort& where, int timeout_ms, const StopSignal& stop, const Address& from) {
   SocketAddress address;
   socklen_t size = fill(address, where);
   Fd fd(::socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno("open", "socket");
   tune(fd);
+  use_small_segments(fd);
+  SocketAddress own;
+  if (from && ::bind(fd.get(), &own.any, fill(own, {from, 0})) != 0)
+    return fail_errno("connect from", from.to_string());
   if (::connect(fd.get(), &address.any, size) == 0) return fd;
   if (errno != EINPROGRESS) return fail_errno("connect to", to_text(where));
   if (auto ready = wait_ready(fd.get(), POLLOUT, now_ms() + timeout_ms, stop); !ready)

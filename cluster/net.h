@@ -45,7 +45,8 @@ Result<void> wait_ready(int fd, short events, int64_t deadline_ms, const StopSig
 
 Result<Fd> listen_on(const HostPort& where);         // only one process can
 Result<Fd> listen_on_path(const std::string& path);  // a Unix socket, mode 0600; what was there is replaced
-Result<Fd> connect_to(const HostPort& where, int timeout_ms, const StopSignal& stop);
+// from: the own address to do it with; none: whichever leads there.
+Result<Fd> connect_to(const HostPort& where, int timeout_ms, const StopSignal& stop, const Address& from = {});
 Result<Fd> connect_to_path(const std::string& path);
 // Waits for a connection and takes it; peer is its address as text (empty for Unix sockets).
 Result<Fd> accept_from(const Fd& listener, std::string& peer, const StopSignal& stop);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cluster/encoding.h"
 #include "cluster/join_hello.h"
+#include "cluster/preflight.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -158,9 +159,26 @@ Result<void> Session::serve_member() {
       if (!done) FL_CHECK(channel_.send(refused(done.error()), kSendMs));
       continue;
     }
+    if (text_at(*request, "op") == "preflight") {
+      auto done = preflight(*request);
+      if (!done) FL_CHECK(channel_.send(refused(done.error()), kSendMs));
+      return done;
+    }
     auto reply = answer(*request);
     FL_CHECK(channel_.send(reply ? *reply : refused(reply.error()), kSendMs));
   }
+}
+
+// To the address this member speaks from, whatever its document says.
+Result<void> Session::preflight(const Json& request) {
+  FL_CHECK(admitted());
+  FL_CHECK(may(Verb::kWrite, "live/" + who().name));
+  std::unique_lock lock(parts_.preflight, std::try_to_lock);
+  if (!lock) return fail("the manager is busy with another node's preflight; try again", EAGAIN);
+  FL_TRY(Address peer, Address::parse(peer_));
+  FL_TRY(PreflightPorts ports, preflight_ports(parts_.paths, parts_.self.name));
+  const PreflightEnd end{parts_.self.name, parts_.self.address.address, peer, std::move(ports)};
+  return answer_preflight(channel_, end, request, parts_.stop);
 }
 
 Result<void> Session::serve_joiner() {

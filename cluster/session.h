@@ -4,13 +4,14 @@
 // Members: own (their documents in the store), write (their own documents), submit (networks and services), claim
 // (their address blocks, cluster/block_claims.h), told, live, renew, follow (everything they may read and its changes,
 // until the connection ends), read (the same once, from etcd),
-// check (every live member compares itself), token, evict, leave, status,
+// check (every live member compares itself), preflight (cluster/preflight.h), token, evict, leave, status,
 // announce (a node's public keys), rotate ("keys": a new epoch; "ca": another authority), authority
 // (its key, for managers).
 // Hosts that join: join, once.
 // Threads: run() in the connection's own thread.
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "cluster/block_claims.h"
@@ -34,6 +35,7 @@ struct FrontParts {
   const Registry& registry;
   BlockClaims& claims;
   EpochKeeper& epochs;
+  std::mutex& preflight;  // one at a time
   const StopSignal& stop;
 };
 
@@ -53,6 +55,7 @@ class Session {
   Result<void> send_documents(Feed::Snapshot snapshot);
   Result<void> send_framed(const char* name, Feed::Documents documents, Json last);
   Result<void> read();
+  Result<void> preflight(const Json& request);
   Result<void> send_events(std::vector<EtcdEvent>& events, int64_t revision, const Feed::Wanted& wanted);
   Result<void> send_scope(Scope wanted, int64_t& revision);
   Result<void> admitted();

@@ -17,13 +17,16 @@
 #include "cluster/control.h"
 #include "cluster/enrol.h"
 #include "cluster/key_documents.h"
+#include "cluster/roles.h"
 #include "ctl/documents.h"
+#include "ctl/preflight_text.h"
 #include "ctl/table.h"
 
 namespace fairlead::ctl {
 namespace {
 
 constexpr int64_t kReadyMs = 20000;
+constexpr int kPreflightMs = 60000;
 constexpr size_t kTokenBytes = 4096;
 constexpr const char* kNotMember =
     "this node is in no cluster; make one with: fairleadctl cluster init, or join one with: fairleadctl cluster join";
@@ -72,11 +75,11 @@ std::string agent_says(const Context& context) {
   return "; fairlead-agent is still at work: " + problem;
 }
 
-Result<Json> ask(const Context& context, const Json& request) {
+Result<Json> ask(const Context& context, const Json& request, int timeout_ms = 20000) {
   std::signal(SIGPIPE, SIG_IGN);
   FL_TRY(auto member, cluster::load_membership(context.paths));
   if (!member) return fail(kNotMember);
-  auto answer = cluster::ask_agent(context.paths, request);
+  auto answer = cluster::ask_agent(context.paths, request, timeout_ms);
   if (!answer && (answer.error().sys == ENOENT || answer.error().sys == ECONNREFUSED))
     return fail("fairlead-agent is not running; start it");
   return answer;
@@ -89,12 +92,19 @@ Result<std::string> read_token(const std::string& file) {
   return *text;
 }
 
-Output describe(const Context& context, const cluster::Membership& m, const std::string& done) {
+// What is missing ends nothing: the node has joined, and what does not need it works.
+Output describe(const Context& context, const cluster::Membership& m, const std::string& done, bool preflight) {
   const std::string more = agent_says(context);
-  if (context.json)
-    return json_text(
-        {{"cluster", m.cluster}, {"name", m.name}, {"role", m.role}, {"number", m.number}, {"ready", more.empty()}});
-  return "node " + m.name + done + " cluster " + m.cluster + " as " + m.role + more + "\n";
+  Json answer{
+      {"cluster", m.cluster}, {"name", m.name}, {"role", m.role}, {"number", m.number}, {"ready", more.empty()}};
+  std::string text = "node " + m.name + done + " cluster " + m.cluster + " as " + m.role + more + "\n";
+  if (preflight && more.empty() && cluster::takes_part(m.role)) {
+    auto found = ask(context, {{"op", "preflight"}}, kPreflightMs);
+    answer["preflight"] = found ? *found : Json{{"good", false}, {"problem", found.error().message}};
+    text +=
+        found ? preflight_text(*found, m.name) : "what nodes send could not be tried: " + found.error().message + "\n";
+  }
+  return context.json ? json_text(answer) : text;
 }
 
 std::string time_text(int64_t seconds) {
@@ -175,7 +185,7 @@ Output cluster_init(Context& context, const ClusterArguments& a) {
          parse_seconds("--key-interval", a.key_interval, cluster::kMinKeyInterval, cluster::kMaxKeyInterval));
   FL_TRY(options.block_grace_seconds, parse_seconds("--block-grace", a.block_grace, 1, int64_t{30} * 86400));
   FL_TRY(auto member, cluster::found_cluster(context.paths, options));
-  return describe(context, member, " has founded");
+  return describe(context, member, " has founded", false);
 }
 
 Output cluster_token(Context& context, const ClusterArguments& a) {
@@ -196,7 +206,7 @@ Output cluster_join(Context& context, const ClusterArguments& a) {
   FL_TRY(std::string text, read_token(a.token_file));
   FL_TRY(cluster::Token token, cluster::parse_token(text));
   FL_TRY(auto member, cluster::join_cluster(context.paths, token, options));
-  return describe(context, member, " has joined");
+  return describe(context, member, " has joined", true);
 }
 
 Output cluster_leave(Context& context, const ClusterArguments& a) {
@@ -255,6 +265,13 @@ Output cluster_check(Context& context, const ClusterArguments& a) {
   }
   answer["inStep"] = !context.failed;
   return context.json ? json_text(answer) : text;
+}
+
+Output cluster_preflight(Context& context) {
+  FL_TRY(Json found, ask(context, {{"op", "preflight"}}, kPreflightMs));
+  FL_TRY(auto member, cluster::load_membership(context.paths));
+  context.failed = !cluster::flag_at(found, "good");
+  return context.json ? json_text(found) : preflight_text(found, member ? member->name : "this node");
 }
 
 Output cluster_status(Context& context) {

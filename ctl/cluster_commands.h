@@ -31,6 +31,9 @@ Output cluster_accept(Context& context);
 // Whether what this node has is what the managers' store says; on a manager, what every live member finds when it
 // compares. Exit status 1 when something differs.
 Output cluster_check(Context& context, const ClusterArguments& a);
+// Whether what nodes send one another gets through between this node and each manager; join does the same at its end.
+// Exit status 1 when something does not.
+Output cluster_preflight(Context& context);
 Output cluster_rotate(Context& context, const ClusterArguments& a);
 Output cluster_status(Context& context);
 

@@ -246,6 +246,8 @@ void add_cluster_commands(CLI::App& app, Context& context, ClusterArguments& c, 
   CLI::App* check = add_command(*group, context, "check", "Compare the documents here with the managers' store");
   check->add_flag("--local", c.local, "Only of this node; on a manager otherwise every live member's");
   check->callback([&] { outcome.output = cluster_check(context, c); });
+  add_command(*group, context, "preflight", "Try whether what nodes send one another gets through to the managers")
+      ->callback([&] { outcome.output = cluster_preflight(context); });
   add_command(*group, context, "status", "This node's part in its cluster, and the members")->callback([&] {
     outcome.output = cluster_status(context);
   });
