@@ -4,7 +4,7 @@ import sandbox  # noqa: F401 (finds the lab)
 from cluster import world
 from lab import conflist, eventually
 
-PORT = 7000
+PORT, PACKET_PORT = 7000, 7001
 PEER = """
 import socket, threading
 def sink(c):
@@ -44,6 +44,11 @@ def take_times(client, address, mebibytes, rounds):
         if done.rc == 0:
             return tuple(map(float, done.out.split()))
     raise RuntimeError(f"{client.name}: {done.err}")
+
+
+def packet_time(tools, client, address, size, windows):
+    """µs a UDP packet takes from this container to a sink at that address (packets.cc)."""
+    return float(client.must(f"{tools}/bench_packets send {address} {PACKET_PORT} {size} {windows}", timeout=60))
 
 
 def hosts(lab, name):

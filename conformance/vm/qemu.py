@@ -64,21 +64,34 @@ def kvm_works(folder):
         return b"Linux version" in console.read()
 
 
-def kernel_arguments(kvm):
+# Counted: one emulated CPU whose clock is the number of instructions it has executed, one a nanosecond, so that a time in the
+# guest says how much was done and not how busy this machine was.
+COUNTED_KILOHERTZ = 1_000_000
+
+
+def kernel_arguments(kvm, counted=False):
     """Errors only on the console; a panic ends QEMU (-no-reboot)."""
     words = ["console=ttyS0", "panic=-1", "oops=panic", "mitigations=off", "random.trust_cpu=on",
              "apparmor=0", "audit=0", "no_timer_check"]     # a starved CPU sees too few ticks, and the check panics
-    frequency = None if kvm else tsc.kilohertz()
+    frequency = None if kvm else COUNTED_KILOHERTZ if counted else tsc.kilohertz()
     if frequency:
         words += [f"tsc_early_khz={frequency}", "tsc=reliable"]
     return " ".join(words)
 
 
-def command_line(folder, initramfs, console, ports, cpus, memory, kvm):
-    accelerator = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
+def _accelerator(kvm, counted):
+    if kvm:
+        return ["-accel", "kvm", "-cpu", "host"]
+    if counted:
+        return ["-accel", "tcg,thread=single,tb-size=256", "-cpu", "max", "-icount", "shift=0"]
+    return ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
+
+
+def command_line(folder, initramfs, console, ports, cpus, memory, kvm, counted=False):
+    accelerator = _accelerator(kvm, counted)
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", MACHINE, "-bios", "qboot.rom", *accelerator,
             "-smp", str(cpus), "-m", str(memory), "-kernel", f"{folder}/vmlinux", "-initrd", initramfs,
-            "-append", kernel_arguments(kvm),
+            "-append", kernel_arguments(kvm, counted),
             "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
             "-fsdev", "local,id=machine,path=/,security_model=none,readonly=on,multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=machine,mount_tag=machine", "-device", "virtio-serial-pci"]
@@ -91,15 +104,15 @@ def command_line(folder, initramfs, console, ports, cpus, memory, kvm):
 class Run:
     """One boot. run() returns the status to exit with."""
 
-    def __init__(self, folder, argv, cpus, memory, timeout, environment=None, cwd=REPOSITORY):
+    def __init__(self, folder, argv, cpus, memory, timeout, environment=None, cwd=REPOSITORY, counted=False):
         self._folder, self._argv, self._timeout = folder, argv, timeout
         self._cpus, self._memory = cpus, memory
         self._environment = dict(os.environ) if environment is None else environment
-        self._cwd = cwd
+        self._cwd, self._counted = cwd, counted
         self._end, self._started = b"", False
 
     def run(self):
-        kvm = kvm_works(self._folder)
+        kvm = not self._counted and kvm_works(self._folder)
         environment = dict(self._environment)
         environment.setdefault("FAIRLEAD_LAB_SLOW", "1" if kvm else "4")
         modules = f"{self._folder}/lib/modules"
@@ -113,8 +126,8 @@ class Run:
     def _boot(self, initramfs, console, kvm):
         pairs = [socket.socketpair() for _ in range(3)]
         theirs = [pair[1].fileno() for pair in pairs]
-        argv = command_line(self._folder, f"/proc/self/fd/{initramfs}", f"/proc/self/fd/{console}", theirs, self._cpus,
-                            self._memory, kvm)
+        argv = command_line(self._folder, f"/proc/self/fd/{initramfs}", f"/proc/self/fd/{console}", theirs, 1 if self._counted else self._cpus,
+                            self._memory, kvm, self._counted)
         theirs += [initramfs, console]
         try:
             qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
