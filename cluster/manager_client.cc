@@ -19,23 +19,29 @@ bool same(const HostPort& a, const HostPort& b) { return a.address == b.address 
 ManagerClient::ManagerClient(Paths paths, const Membership& self, const StopSignal& stop)
     : paths_(std::move(paths)), stop_(stop), self_(self) {}
 
+Result<Channel> ManagerClient::connect_at(const HostPort& manager, const Credentials& credentials) {
+  auto socket = connect_to(manager, kConnectMs, stop_);
+  auto secured = socket ? secure_member(std::move(*socket), credentials, self_.cluster, kHandshakeMs, stop_)
+                        : fail(socket.error());
+  if (!secured) return fail(secured.error().with("manager " + to_text(manager)));
+  return Channel(std::move(secured->transport), stop_);
+}
+
 Result<ManagerClient::Connection> ManagerClient::connect() {
   FL_TRY(Credentials credentials, load_credentials(paths_));
   Result<Connection> outcome = fail("no manager is known");
   for (const auto& manager : managers()) {
-    auto socket = connect_to(manager, kConnectMs, stop_);
-    auto secured = socket ? secure_member(std::move(*socket), credentials, self_.cluster, kHandshakeMs, stop_)
-                          : fail(socket.error());
-    if (!secured) {
-      if (secured.error().sys == ECANCELED) return fail(secured.error());
-      outcome = fail(secured.error().with("manager " + to_text(manager)));
+    auto channel = connect_at(manager, credentials);
+    if (!channel) {
+      if (channel.error().sys == ECANCELED) return fail(channel.error());
+      outcome = fail(channel.error());
       continue;
     }
     std::lock_guard lock(mutex_);
     auto known =
         std::find_if(self_.managers.begin(), self_.managers.end(), [&](const auto& m) { return same(m, manager); });
     if (known != self_.managers.end()) std::rotate(self_.managers.begin(), known, known + 1);
-    return Connection{Channel(std::move(secured->transport), stop_), manager};
+    return Connection{std::move(*channel), manager};
   }
   return outcome;
 }
@@ -50,6 +56,12 @@ Result<ManagerClient::Connection> ManagerClient::connect_to_one(const HostPort& 
 Result<Json> ManagerClient::ask(const Json& request, int timeout_ms) {
   FL_TRY(Connection connection, connect());
   return connection.channel.ask(request, timeout_ms);
+}
+
+Result<Json> ManagerClient::ask_at(const HostPort& manager, const Json& request, int timeout_ms) {
+  FL_TRY(Credentials credentials, load_credentials(paths_));
+  FL_TRY(Channel channel, connect_at(manager, credentials));
+  return channel.ask(request, timeout_ms);
 }
 
 void ManagerClient::set_managers(std::vector<HostPort> managers) {

@@ -27,12 +27,16 @@ class ManagerClient {
   Result<Connection> connect_to_one(const HostPort& manager, const Address& from);
   // connect(), ask, close: for what is rare.
   Result<Json> ask(const Json& request, int timeout_ms);
+  // The same of this one.
+  Result<Json> ask_at(const HostPort& manager, const Json& request, int timeout_ms);
 
   // Called when the documents of the nodes say who the managers are; kept for the next start, too.
   void set_managers(std::vector<HostPort> managers);
   std::vector<HostPort> managers() const;
 
  private:
+  Result<Channel> connect_at(const HostPort& manager, const Credentials& credentials);
+
   Paths paths_;
   const StopSignal& stop_;
   mutable std::mutex mutex_;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kSilenceMs = 6000, kAskMs = 10000, kCheckPauseMs = 200;
 constexpr int kRetryMs = 200, kMaxRetryMs = 2000;
-constexpr int64_t kCompareMs = 600000, kSaveMs = 5000;
+constexpr int64_t kCompareMs = 600000, kSaveMs = 5000, kClocksMs = 15000;
 
 std::string revision_path(const Paths& paths) { return paths.state + "/cluster-revision.json"; }
 
@@ -209,7 +209,12 @@ Result<void> Member::follow_once() {
 // The checker's thread.
 void Member::answer_checks() {
   std::string answered;
+  int64_t clocks_at = now_ms() + kClocksMs;
   while (stop_.sleep_ms(kCheckPauseMs)) {
+    if (self_.is_manager() && now_ms() >= clocks_at) {
+      ask_other_managers_clocks();
+      clocks_at = now_ms() + kClocksMs;
+    }
     std::string wanted;
     {
       std::lock_guard lock(mutex_);

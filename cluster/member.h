@@ -1,8 +1,8 @@
 // A node's part of the cluster: follows the managers into the state directory, and tells them of itself.
 //
 // Threading: a follower (one connection, changes to files), a publisher (one connection: its own documents, the
-// lease, its certificate), and a checker (compares the directory when a manager asks). The rest may be called by any
-// thread.
+// lease, its certificate), and a checker (compares the directory when a manager asks; on a manager also its clock with
+// those of the others). The rest may be called by any thread.
 // Failure: without managers everything goes on from the directory; both threads try again, every manager in turn. A
 // store that has gone back in time is not followed (held) until accept() says so.
 #pragma once
@@ -70,11 +70,13 @@ class Member {
   void answer_checks();
   void publish();
   Result<void> publish_once();
-  Result<void> publish_on(Channel& channel, StateView& view);
+  Result<void> publish_on(Channel& channel, StateView& view, size_t certificate);
   Result<void> renew(Channel& channel);
   Result<void> announce(Channel& channel, std::optional<PublicKeys>& announced);
-  int64_t renewal_due();
+  bool renewal_due();
   bool authority_changed(const CertificateInfo& certificate);
+  void compare_clock(const Json& answer, int64_t asked);
+  void ask_other_managers_clocks();
   Result<void> save_revision(int64_t revision);
 
   Paths paths_;
@@ -90,14 +92,20 @@ class Member {
   mutable std::condition_variable moved_;
   MemberStatus status_;
   std::map<std::string, std::string> troubles_;  // by key
+  struct Clock {
+    int64_t ahead = 0, heard_ms = 0;
+  };
+  std::map<std::string, Clock> clocks_;  // what this machine's clock is ahead of managers', as it is said; by name
   int64_t compared_ms_ = 0, saved_ms_ = 0, saved_ = 0, generation_ = 0;
   int64_t remote_at_ = 0;     // the follower's
   size_t remote_hash_ = 0;    // the follower's
   std::string check_wanted_;  // the last one a manager has asked for
   std::string authority_;     // cluster/authority as last heard
   std::string looked_at_;     // with this of it, and with this certificate, all was well; the publisher's
-  int64_t hurry_at_ = 0;      // the publisher's
-  int64_t renewal_of_ = 0, renewal_at_ = 0;  // the publisher's
+  // The publisher's. Of the clock that never jumps, but for those that are compared with a certificate.
+  int64_t hurry_at_ms_ = 0, renewed_at_ms_ = 0;
+  int64_t renewal_of_ = 0, renewal_at_ = 0;
+  size_t certificate_hash_ = 0;
   std::thread follower_, publisher_, checker_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cluster/clock_skew.h"
 #include "cluster/encoding.h"
 #include "cluster/key_documents.h"
 #include "cluster/member.h"
@@ -21,7 +22,10 @@ namespace fairlead::cluster {
 namespace {
 
 constexpr int kAskMs = 8000, kRetryMs = 200, kMaxRetryMs = 2000;
-constexpr int64_t kCheckMs = 30000, kHurrySeconds = 10, kHurryAgainSeconds = 2;
+constexpr int64_t kCheckMs = 30000, kHurryMs = 10000, kHurryAgainMs = 2000, kClockForgetMs = 90000;
+// Between two renewals of which the second is due by the date: where the clock and the manager's differ by more than
+// the certificate's life, it always is.
+constexpr int64_t kMaxRenewalPauseMs = 60000;
 
 Feed::Documents documents_of(const Json& answer) {
   Feed::Documents documents;
@@ -71,10 +75,12 @@ void Member::publish() {
     auto done = publish_once();
     wait = done ? kRetryMs : std::min(wait * 2, kMaxRetryMs);
     if (!done && done.error().sys != ECANCELED) log_debug(done.error().with("publish").message);
+    // By the manager's clock, whatever this machine's says.
+    if (!done && done.error().sys == EKEYEXPIRED) renewal_at_ = 0;
   } while (stop_.sleep_ms(wait));
 }
 
-// Whether the certificate, or what this node trusts, is not what the cluster's authority is now; then hurry_at_ says
+// Whether the certificate, or what this node trusts, is not what the cluster's authority is now; then hurry_at_ms_ says
 // when to renew: not all at once, and not again and again while the managers are not ready themselves.
 bool Member::authority_changed(const CertificateInfo& certificate) {
   std::string text;
@@ -89,29 +95,31 @@ bool Member::authority_changed(const CertificateInfo& certificate) {
   if (!rotation || !trusted) return false;
   if (certificate.issuer == rotation->root_id && *trusted == rotation->bundle()) {
     looked_at_ = seen;
-    hurry_at_ = 0;
+    hurry_at_ms_ = 0;
     return false;
   }
-  if (hurry_at_ == 0) {
+  if (hurry_at_ms_ == 0) {
     static thread_local std::mt19937_64 random{std::random_device{}()};
-    const int64_t most = std::min(kHurrySeconds, (certificate.not_after - certificate.not_before) / 10);
-    hurry_at_ = wall_seconds() + std::uniform_int_distribution<int64_t>(0, most)(random);
+    const int64_t most = std::min(kHurryMs, (certificate.not_after - certificate.not_before) * 100);
+    hurry_at_ms_ = now_ms() + std::uniform_int_distribution<int64_t>(0, most)(random);
   }
   return true;
 }
 
-// Drawn once for each certificate.
-int64_t Member::renewal_due() {
+// The time is drawn once for each certificate.
+bool Member::renewal_due() {
   auto pem = load_secret(PkiPaths(paths_).own());
   auto info = pem ? inspect_certificate(*pem) : fail(pem.error());
-  if (!info) return INT64_MAX;
-  if (authority_changed(*info)) return hurry_at_;
+  if (!info) return false;
+  certificate_hash_ = std::hash<std::string>()(*pem);
+  if (authority_changed(*info)) return now_ms() >= hurry_at_ms_;
   if (info->not_after != renewal_of_) {
     static thread_local std::mt19937_64 random{std::random_device{}()};
     renewal_of_ = info->not_after;
     renewal_at_ = renewal_time(*info, std::uniform_real_distribution<double>(0, 1)(random));
   }
-  return renewal_at_;
+  const int64_t pause = std::min(kMaxRenewalPauseMs, (info->not_after - info->not_before) * 1000 / 4);
+  return wall_seconds() >= renewal_at_ && (!renewed_at_ms_ || now_ms() >= renewed_at_ms_ + pause);
 }
 
 Result<void> Member::renew(Channel& channel) {
@@ -127,7 +135,8 @@ Result<void> Member::renew(Channel& channel) {
   FL_CHECK(authority_id(trusted));
   if (!self_.is_manager()) FL_CHECK(save_secret(PkiPaths(paths_).authorities(), trusted));
   FL_CHECK(save_secret(PkiPaths(paths_).own(), key + certificate));
-  if (hurry_at_) hurry_at_ = wall_seconds() + kHurryAgainSeconds;
+  renewed_at_ms_ = now_ms();
+  if (hurry_at_ms_) hurry_at_ms_ = now_ms() + kHurryAgainMs;
   {
     std::lock_guard lock(mutex_);
     generation_++;
@@ -147,10 +156,41 @@ Result<void> Member::publish_once() {
       renewed_();
     }
   }
+  const bool due = renewal_due();
+  const size_t certificate = certificate_hash_;
   FL_TRY(auto connection, client_.connect());
-  if (wall_seconds() >= renewal_due()) return renew(connection.channel);
+  if (due) return renew(connection.channel);
   FL_TRY(auto view, StateView::open(paths_));
-  return publish_on(connection.channel, *view);
+  return publish_on(connection.channel, *view, certificate);
+}
+
+// A manager's answer that tells its time, to what was asked at this one's `asked`.
+void Member::compare_clock(const Json& answer, int64_t asked) {
+  const std::string manager = text_at(answer, "manager");
+  const int64_t time = number_at(answer, "time");
+  if (manager.empty() || manager == self_.name || time == 0) return;
+  std::map<std::string, std::string> said;
+  {
+    std::lock_guard lock(mutex_);
+    Clock& clock = clocks_[manager];
+    clock = {noted_skew(clock.ahead, (asked + wall_seconds()) / 2 - time), now_ms()};
+    for (auto& [name, known] : clocks_) {
+      if (now_ms() - known.heard_ms > kClockForgetMs) known.ahead = 0;
+      said["clock/" + name] = known.ahead == 0 ? ""
+                                               : "this machine's clock is " + skew_text(known.ahead) + " manager " +
+                                                     name + "'s; set right the one that is wrong";
+    }
+  }
+  for (const auto& [key, text] : said) set_trouble(key, text);
+}
+
+// A manager is connected to itself; what else would show that its clock is wrong?
+void Member::ask_other_managers_clocks() {
+  for (const auto& manager : client_.managers()) {
+    if (manager.address == self_.address.address && manager.port == self_.address.port) continue;
+    const int64_t asked = wall_seconds();
+    if (auto answer = client_.ask_at(manager, {{"op", "clock"}}, kAskMs)) compare_clock(*answer, asked);
+  }
 }
 
 // The node's public keys, as run/keys.json says (fairlead-agent writes it). A manager that does not know this yet, or
@@ -168,7 +208,9 @@ Result<void> Member::announce(Channel& channel, std::optional<PublicKeys>& annou
   return {};
 }
 
-Result<void> Member::publish_on(Channel& channel, StateView& view) {
+// certificate: hash of the one this connection was made with. A manager gets a new one from itself when the authority
+// is exchanged (Registry::follow_rotation), and all others wait for being shown it.
+Result<void> Member::publish_on(Channel& channel, StateView& view, size_t certificate) {
   Feed::Documents stored;
   std::optional<PublicKeys> announced;
   FL_TRY(auto associations, StateWatcher::open());
@@ -177,10 +219,17 @@ Result<void> Member::publish_on(Channel& channel, StateView& view) {
   int64_t check_at = 0, live_at = 0;
   while (!stop_.is_set()) {
     if (status().state == "held") return fail("the managers' store has gone back", ERANGE);
-    if (wall_seconds() >= renewal_due()) return renew(channel);
+    if (renewal_due()) return renew(channel);
+    if (certificate_hash_ != certificate) {
+      std::lock_guard lock(mutex_);
+      generation_++;
+      return {};
+    }
     if (takes_part(self_.role)) {
       if (now_ms() >= live_at) {
-        FL_TRY(Json answer, channel.ask({{"op", "live"}}, kAskMs));
+        const int64_t asked = wall_seconds();
+        FL_TRY(Json answer, channel.ask({{"op", "live"}, {"time", asked}}, kAskMs));
+        compare_clock(answer, asked);
         live_at = now_ms() + std::max<int64_t>(1, number_at(answer, "lease", 4)) * 250;
       }
       if (now_ms() >= check_at) {

@@ -9,6 +9,7 @@
 
 #include "cluster/block_plan.h"
 #include "cluster/channel.h"
+#include "cluster/clock_skew.h"
 #include "cluster/document_check.h"
 #include "cluster/encoding.h"
 #include "cluster/key_documents.h"
@@ -190,16 +191,24 @@ Result<bool> Registry::is_member(const Identity& who) const {
   return member.number == who.number && member.role == who.role;
 }
 
-Result<void> Registry::keep_alive(const Identity& who) const {
+int64_t clock_ahead(const std::optional<std::string>& live) {
+  auto json = parse_json(live.value_or("{}"), "live");
+  return json && json->is_object() ? number_at(*json, "clockAhead") : 0;
+}
+
+Result<void> Registry::keep_alive(const Identity& who, int64_t ahead) const {
   const int64_t lease = kLeaseBase | who.number;
   const std::string key = "live/" + who.name;
   FL_TRY(bool kept, etcd_.keep_lease(lease));
-  if (kept && feed_.get(key)) return {};
+  const auto known = feed_.get(key);
+  const int64_t said = clock_ahead(known), say = noted_skew(said, ahead);
+  if (kept && known && say == said) return {};
   if (!kept) {
     FL_TRY(ClusterSettings settings, this->settings());
     FL_CHECK(etcd_.grant_lease(lease, settings.lease_seconds));
   }
   Json document{{"apiVersion", 1}, {"node", who.name}, {"number", who.number}};
+  if (say) document["clockAhead"] = say;
   FL_CHECK(etcd_.apply({}, {{store_key(key), dump_json(document), lease}}));
   return {};
 }

@@ -46,7 +46,8 @@ class Registry {
   Result<Json> renew(const Identity& who, const std::string& request) const;
   // false: it is not, or no longer, a member.
   Result<bool> is_member(const Identity& who) const;
-  Result<void> keep_alive(const Identity& who) const;
+  // ahead: what its clock is ahead of this machine's, seconds; noted when it is much (cluster/clock_skew.h).
+  Result<void> keep_alive(const Identity& who, int64_t ahead) const;
   Result<void> remove_member(const std::string& name) const;
   // The exchange of the authority (cluster/rotation.h): begins it; makes this manager's files as the store says (true:
   // they have changed); ends it when all have what they need, or now.
@@ -76,5 +77,8 @@ class Registry {
   const EtcdClient& etcd_;
   const Feed& feed_;
 };
+
+// What a document live/NODE says of the node's clock; 0: nothing.
+int64_t clock_ahead(const std::optional<std::string>& live);
 
 }  // namespace fairlead::cluster

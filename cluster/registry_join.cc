@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
@@ -100,8 +101,9 @@ Result<void> Registry::remove_lost_learners(const std::vector<EtcdMember>& befor
     bool young = false;
     for (const auto& document : records.documents) {
       auto record = decode_member(document.value);
+      // By another manager's clock, which may differ.
       young = young || (record && is_at(learner, peer_url(record->address)) &&
-                        wall_seconds() < record->joined + kLearnerSeconds);
+                        std::llabs(wall_seconds() - record->joined) < kLearnerSeconds);
     }
     if (young) continue;
     log_warning("cluster: a manager has joined and never started; others can join in its place");

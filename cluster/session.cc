@@ -92,12 +92,16 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   }
   if (op == "live") {
     FL_CHECK(may(Verb::kWrite, "live/" + who().name));
-    FL_CHECK(parts_.registry.keep_alive(who()));
+    const int64_t now = wall_seconds();
+    FL_CHECK(parts_.registry.keep_alive(who(), number_at(request, "time", now) - now));
     FL_CHECK(parts_.registry.note_certificate(*secured_.certificate));
     auto settings = parse_json(parts_.feed.get("cluster/settings").value_or("{}"), "cluster/settings");
     return Json{{"revision", parts_.feed.revision()},
-                {"lease", settings ? number_at(*settings, "leaseSeconds", 5) : 5}};
+                {"lease", settings ? number_at(*settings, "leaseSeconds", 5) : 5},
+                {"time", wall_seconds()},
+                {"manager", parts_.self.name}};
   }
+  if (op == "clock") return Json{{"time", wall_seconds()}, {"manager", parts_.self.name}};
   if (op == "announce") {
     FL_CHECK(may(Verb::kWrite, "public-keys/" + who().name));
     return parts_.epochs.announce(who(), request);

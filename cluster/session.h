@@ -2,8 +2,8 @@
 // answer another one; {"error":TEXT,"errno":N} when it is refused.
 //
 // Members: own (their documents in the store), write (their own documents), submit (networks and services), claim
-// (their address blocks, cluster/block_claims.h), told, live, renew, follow (everything they may read and its changes,
-// until the connection ends), read (the same once, from etcd),
+// (their address blocks, cluster/block_claims.h), told, live, clock, renew, follow (everything they may read and its
+// changes, until the connection ends), read (the same once, from etcd),
 // check (every live member compares itself), preflight (cluster/preflight.h), token, evict, leave, status,
 // announce (a node's public keys), rotate ("keys": a new epoch; "ca": another authority), authority
 // (its key, for managers).

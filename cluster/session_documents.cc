@@ -210,11 +210,13 @@ Result<Json> Session::status() {
     auto json = parse_json(value, key);
     if (!json || !json->is_object()) continue;
     const std::string name = text_at(*json, "name");
+    const auto live = parts_.feed.get("live/" + name);
     members.push_back({{"name", name},
                        {"role", text_at(*json, "role")},
                        {"number", number_at(*json, "number")},
                        {"address", text_at(*json, "address")},
-                       {"live", parts_.feed.get("live/" + name).has_value()}});
+                       {"live", live.has_value()}});
+    if (int64_t ahead = clock_ahead(live)) members.back()["clockAhead"] = ahead;
   }
   (void)parts_.registry.note_certificate(*secured_.certificate);  // next time
   auto settings = parts_.registry.settings();                     // needs a leader of etcd

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/names.h"
 #include "cluster/channel.h"
+#include "cluster/clock_skew.h"
 #include "cluster/control.h"
 #include "cluster/enrol.h"
 #include "cluster/key_documents.h"
@@ -140,6 +141,15 @@ std::string keys_for_people(const Json& status) {
   return text;
 }
 
+std::string clocks_for_people(const Json& status) {
+  std::string text;
+  for (const auto& member : status.value("members", Json::array()))
+    if (int64_t ahead = cluster::number_at(member, "clockAhead"))
+      text += "  clock: " + cluster::text_at(member, "name") + "'s is " + cluster::skew_text(ahead) +
+              " that of the manager it is connected to\n";
+  return text;
+}
+
 std::string for_people(const Json& status) {
   using cluster::number_at;
   using cluster::text_at;
@@ -163,7 +173,7 @@ std::string for_people(const Json& status) {
     fields.emplace_back("authority", "is being exchanged since " + time_text(number_at(status["exchange"], "since")) +
                                          (waiting.empty() ? "" : "; without a new certificate:" + waiting));
   }
-  std::string text = list(fields) + keys_for_people(status);
+  std::string text = list(fields) + keys_for_people(status) + clocks_for_people(status);
   for (const auto& problem : status.value("problems", Json::array()))
     if (problem.is_string()) text += "  " + problem.get<std::string>() + "\n";
   std::vector<std::vector<std::string>> rows;

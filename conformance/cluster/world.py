@@ -8,9 +8,12 @@ NETWORK = "appnet"
 REMOTE = "/run/fairlead/remote/endpoints"
 
 
-def host(lab, wire, name):
+def host(lab, wire, name, prepare=None, env=None):
+    """prepare(node): before its agent starts. env(node): of the agent."""
     node = lab.host(name, wire)
-    node.agent = node.start_agent()
+    if prepare:
+        prepare(node)
+    node.agent = node.start_agent(env=env(node) if env else None)
     return node
 
 

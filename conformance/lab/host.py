@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import socket
+import time
 
 from . import kernel, machine, netlink
 from .check import eventually
@@ -28,6 +29,7 @@ class Host(Place):
         self.underlay = "eth0"
         self._addresses = {4: [], 6: []}
         self.containers, self.daemons = {}, {}
+        self.children = []       # what Place.popen() has started here
         with self.inside():
             netlink.set_link("lo", up=True)
         # A fresh machine forwards nothing. (New namespaces inherit IPv4 settings from the first one.)
@@ -64,8 +66,15 @@ class Host(Place):
     def power_off(self):
         """The machine loses power: all its processes, namespaces and tmpfs are gone, without a goodbye."""
         self.lab.transcript.say(f"{self.name}: power off")
+        for segment in self.lab.segments.values():
+            segment.unplug(self)
         os.kill(self.pid, 9)
-        os.waitpid(self.pid, 0)
+        # The namespace's first process ends after all others have been reaped (zap_pid_ns_processes), and those started from
+        # here are children of this process.
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
+            for child in self.children:
+                child.poll()
+            time.sleep(0.005)
 
     # -- underlay --------------------------------------------------------------------------------------
     def plug(self, segment, number):

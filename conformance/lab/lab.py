@@ -16,7 +16,7 @@ class Segment:
     def __init__(self, lab, name, number, mtu):
         self.lab, self.name, self.number, self.mtu = lab, name, number, mtu
         self._fd = kernel.new_net_namespace()
-        self._cables = {}
+        self._cables, self._ports = {}, 0
         with kernel.net_namespace(self._fd):
             for which in ("all", "default"):
                 with open(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6", "w") as file:
@@ -31,7 +31,8 @@ class Segment:
         return f"192.0.{self.number + 1}.{number}/24", f"{six}{number}/64"
 
     def cable(self, host, ifname):
-        port = f"p{len(self._cables)}"
+        port = f"p{self._ports}"
+        self._ports += 1
         with kernel.net_namespace(self._fd):
             netlink.add_veth(port, ifname, host._net_fd, self.mtu, master="wire")
         self._cables[host.name] = port
@@ -43,6 +44,12 @@ class Segment:
 
     def heal(self, host):
         self._set(host, True)
+
+    def unplug(self, host):
+        """The host's cable is gone for good."""
+        if port := self._cables.pop(host.name, None):
+            with kernel.net_namespace(self._fd):
+                netlink.delete_link(port)
 
     def _set(self, host, up):
         self.lab.transcript.say(f"{self.name}: cable of {host.name} {'plugged in' if up else 'cut'}")

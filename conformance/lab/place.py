@@ -120,6 +120,7 @@ class Place(Traffic):
         output = tempfile.TemporaryFile()
         popen = self._spawn(argv, env, preexec, stdin=stdin, stdout=output, stderr=output)
         self.lab.transcript.say(f"{self.name}$ {shlex.join(argv)} &   (pid {popen.pid})")
+        self._machine.children.append(popen)
         return Process(self, popen, output)
 
     def call(self, function, *arguments):
@@ -143,6 +144,10 @@ class Place(Traffic):
     def ip_json(self, *argv):
         """`ip -j -d ARGV`, parsed."""
         return json.loads(self.must("ip", "-j", "-d", *words(argv)) or "[]")
+
+    def bridge_json(self, *argv):
+        """`bridge -j ARGV`, parsed."""
+        return json.loads(self.must("bridge", "-j", *words(argv)) or "[]")
 
     def nft_list(self, *table):
         """The ruleset as nft's JSON objects; with ("inet", "name") one table's."""

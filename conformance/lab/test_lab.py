@@ -205,8 +205,13 @@ def test_LAB_011_commands_report_and_are_limited(lab):
     background = host.popen("sh -c 'echo here; sleep 60'")
     eventually(lambda: background.output() == "here\n", 2, "its output can be read while it runs")
     equal(background.kill(), -9, "killed")
-    host.power_off()
-    true(not host.alive(), "no power")
+    left = host.popen("sh -c 'sleep 60 & sleep 60'")
+    other = lab.host("other", lab.segment("wire"))
+    lab.segments["wire"].cable(host, "eth0")
+    true("eth0" in host.links(), "a cable")
+    true(measure(host.power_off) < 5, "also while its processes run")
+    true(not host.alive() and not left.alive(), "no power")
+    equal(list(lab.segments["wire"]._cables), [other.name], "nobody at its end of the cable")
     try:
         host.run("true")
     except OSError:
