@@ -55,21 +55,45 @@ Result<std::optional<overlay::Mesh>> read_mesh(const Paths& paths, const Network
   return overlay::make_mesh(network, self, nodes, blocks);
 }
 
-overlay::IpsecFacts ipsec_facts_of(const StateView& view, const std::string& self) {
+namespace {
+
+struct NetworksAndNodes {
   std::vector<Network> networks;
-  for (const auto& [name, network] : view.networks()) networks.push_back(*network);
   std::vector<Node> nodes;
-  for (const auto& [name, node] : view.nodes()) nodes.push_back(*node);
-  return overlay::ipsec_facts(networks, nodes, self);
+};
+
+NetworksAndNodes all_of(const StateView& view) {
+  NetworksAndNodes all;
+  for (const auto& [name, network] : view.networks()) all.networks.push_back(*network);
+  for (const auto& [name, node] : view.nodes()) all.nodes.push_back(*node);
+  return all;
 }
 
-Result<overlay::IpsecFacts> read_ipsec_facts(const Paths& paths) {
+template <class Facts>
+Result<Facts> read_facts(const Paths& paths,
+                         Facts (*facts)(const std::vector<Network>&, const std::vector<Node>&, const std::string&)) {
   FL_TRY(auto nodes, read_all(paths.nodes(), decode_node));
-  if (nodes.empty()) return overlay::IpsecFacts{};
+  if (nodes.empty()) return Facts{};
   FL_TRY(auto self, node_name(paths));
   FL_TRY(auto networks, read_all(paths.networks(), decode_network));
-  return overlay::ipsec_facts(networks, nodes, self);
+  return facts(networks, nodes, self);
 }
+
+}  // namespace
+
+overlay::IpsecFacts ipsec_facts_of(const StateView& view, const std::string& self) {
+  const auto all = all_of(view);
+  return overlay::ipsec_facts(all.networks, all.nodes, self);
+}
+
+Result<overlay::IpsecFacts> read_ipsec_facts(const Paths& paths) { return read_facts(paths, overlay::ipsec_facts); }
+
+overlay::EgressFacts egress_facts_of(const StateView& view, const std::string& self) {
+  const auto all = all_of(view);
+  return overlay::egress_facts(all.networks, all.nodes, self);
+}
+
+Result<overlay::EgressFacts> read_egress_facts(const Paths& paths) { return read_facts(paths, overlay::egress_facts); }
 
 Result<std::string> read_port_conflict(const Paths& paths, const Network& network) {
   FL_TRY(auto networks, read_all(paths.networks(), decode_network));

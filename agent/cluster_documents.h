@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "overlay/egress_wall.h"
 #include "overlay/host_rules.h"
 #include "overlay/ipsec_plan.h"
 #include "overlay/mesh.h"
@@ -24,6 +25,9 @@ Result<std::vector<Node>> read_nodes(const Paths& paths);
 // What IPsec policies are made from: all documents, whether this node takes part in the network or not.
 overlay::IpsecFacts ipsec_facts_of(const StateView& view, const std::string& self);
 Result<overlay::IpsecFacts> read_ipsec_facts(const Paths& paths);
+// The same for the wall behind those of both kinds of encryption.
+overlay::EgressFacts egress_facts_of(const StateView& view, const std::string& self);
+Result<overlay::EgressFacts> read_egress_facts(const Paths& paths);
 // Why the network may not use its port, "" when it may.
 Result<std::string> read_port_conflict(const Paths& paths, const Network& network);
 

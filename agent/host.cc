@@ -138,11 +138,8 @@ Result<void> release_host(const Paths& paths) {
   FL_TRY(auto nft, kernel::NftSession::open());
   FL_CHECK(remove_forward_accept(nft));
   FL_CHECK(nft.run(std::string("table inet ") + overlay::kHostTable + " {}\ndelete table inet " + overlay::kHostTable));
-  if (record.ipsec_ports.empty()) return remove_host_record(paths);
-  HostRecord rest;  // policies go by themselves (agent/ipsec_guard.h)
-  rest.boot = record.boot;
-  rest.ipsec_ports = record.ipsec_ports;
-  return save_host_record(paths, rest);
+  // Policies and the last wall go by themselves (agent/ipsec_guard.h, egress_wall.h).
+  return record.has_walls() ? save_host_record(paths, record.walls()) : remove_host_record(paths);
 }
 
 }  // namespace fairlead::agent

@@ -34,9 +34,23 @@ std::optional<bool> read_flag(ObjectReader& r, const char* key) {
   return value;
 }
 
-bool parse_port(const std::string& text, uint16_t& port) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return error == std::errc() && end == text.data() + text.size() && port != 0;
+// Those that are not 0.
+template <class Number>
+std::vector<Number> read_numbers(ObjectReader& r, const char* key) {
+  std::vector<std::string> texts;
+  r.optional(key, texts);
+  std::vector<Number> numbers;
+  for (const auto& text : texts) {
+    Number number = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && end == text.data() + text.size() && number != 0) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+template <class Numbers>
+void put_numbers(Json& json, const char* key, const Numbers& numbers) {
+  for (auto number : numbers) json[key].push_back(std::to_string(number));
 }
 
 Result<HostRecord> decode(const Json& json, const std::string& source) {
@@ -50,10 +64,10 @@ Result<HostRecord> decode(const Json& json, const std::string& source) {
   for (auto& name : names)
     if (is_interface_name(name)) record.accept_ra.push_back(std::move(name));  // they become parts of paths
   read_mark(r, record.rules);
-  std::vector<std::string> ports;
-  r.optional("ipsecPorts", ports);
-  for (const auto& port : ports)
-    if (uint16_t number = 0; parse_port(port, number)) record.ipsec_ports.push_back(number);
+  record.ipsec_ports = read_numbers<uint16_t>(r, "ipsecPorts");
+  record.egress_ports = read_numbers<uint16_t>(r, "egressPorts");
+  for (uint32_t index : read_numbers<uint32_t>(r, "egressLinks")) record.egress_links.insert(index);
+  for (uint32_t index : read_numbers<uint32_t>(r, "egressQueues")) record.egress_queues.insert(index);
   FL_CHECK(r.finish());
   return record;
 }
@@ -75,10 +89,23 @@ Result<HostRecord> load_host_record(const Paths& paths) {
 Result<void> save_host_record(const Paths& paths, const HostRecord& record) {
   Json json{
       {"apiVersion", 1}, {"bootId", record.boot}, {"acceptRa", record.accept_ra}, {"rules", to_json(record.rules)}};
-  for (uint16_t port : record.ipsec_ports) json["ipsecPorts"].push_back(std::to_string(port));
+  put_numbers(json, "ipsecPorts", record.ipsec_ports);
+  put_numbers(json, "egressPorts", record.egress_ports);
+  put_numbers(json, "egressLinks", record.egress_links);
+  put_numbers(json, "egressQueues", record.egress_queues);
   if (record.opened4) json["openedIpv4"] = *record.opened4;
   if (record.opened6) json["openedIpv6"] = *record.opened6;
   return replace_file(file_of(paths), dump_json(json, 2) + "\n", Durability::kBoot);
+}
+
+HostRecord HostRecord::walls() const {
+  HostRecord rest;
+  rest.boot = boot;
+  rest.ipsec_ports = ipsec_ports;
+  rest.egress_ports = egress_ports;
+  rest.egress_links = egress_links;
+  rest.egress_queues = egress_queues;
+  return rest;
 }
 
 Result<void> remove_host_record(const Paths& paths) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct HostRecord {
   std::vector<std::string> accept_ra;  // interfaces whose accept_ra went from 1 to 2
   RulesMark rules;                     // of the table inet fairlead_host
   std::vector<uint16_t> ipsec_ports;   // IPsec policies were made for them (agent/ipsec_guard.h); in order
+  // The third wall (agent/egress_wall.h): for which ports, on which links, and whose queue is ours.
+  std::vector<uint16_t> egress_ports;
+  std::set<uint32_t> egress_links, egress_queues;
+  // Nothing but what stays when the last router goes, and goes by itself.
+  HostRecord walls() const;
+  bool has_walls() const { return !ipsec_ports.empty() || !egress_links.empty(); }
   friend bool operator==(const HostRecord&, const HostRecord&) = default;
 };
 

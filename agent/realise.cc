@@ -6,12 +6,14 @@
 #include <cstdio>
 
 #include "agent/cluster_documents.h"
+#include "agent/egress_wall.h"
 #include "agent/host.h"
 #include "agent/host_record.h"
 #include "agent/ipsec_guard.h"
 #include "agent/uplink_index.h"
 #include "agent/wireguard.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "overlay/names.h"
 #include "overlay/router_plan.h"
 #include "state/node_name.h"
@@ -153,6 +155,9 @@ Result<void> protect(const Paths& paths, RealiseRequest& request) {
   if (!missing.empty())
     return fail("network " + request.network->name + ": encryption " + encryption +
                 " is not possible on this node: " + missing);
+  FL_TRY(auto facts, read_egress_facts(paths));
+  Repairs uncounted;
+  if (auto wall = EgressWall().ensure(paths, facts, uncounted); !wall) log_warning(wall.error().message);
   request.shield = encryption == "ipsec" ? protect_by_ipsec(paths) : protect_by_wireguard(paths, request);
   return {};
 }

@@ -162,11 +162,16 @@ void Reconciler::report_refusals(const StateView& view, const Changes& changes) 
 }
 
 void Reconciler::check_walls(const StateView& view, const Changes& changes) {
-  if (!ipsec_ || !changes.networks.empty() || !changes.nodes.empty()) ipsec_ = ipsec_facts_of(view, self_);
+  if (!ipsec_ || !changes.networks.empty() || !changes.nodes.empty()) {
+    ipsec_ = ipsec_facts_of(view, self_);
+    egress_ = egress_facts_of(view, self_);
+  }
   const bool held = walls_.has_value();
   const std::string missing = ipsec_->ports.empty() ? "" : missing_for_ipsec();
   Repairs repairs;
   walls_ = missing.empty() ? guard_.ensure(paths_, *ipsec_, repairs) : fail(missing);
+  // One more than is needed: where it cannot be, the others hold and the networks go on.
+  report("egress wall", egress_wall_.ensure(paths_, egress_, repairs));
   count("host", repairs);
   // What the kernel lacks is said of each network that wants it.
   report("IPsec policies", missing.empty() ? walls_ : Result<void>());
@@ -185,6 +190,7 @@ void Reconciler::release_walls(const StateView& view, const std::map<std::string
   auto released = guard_.release(paths_, *ipsec_);
   report("IPsec policies no longer needed", released.has_value() ? Result<void>() : fail(released.error()));
   if (released && *released) host_dirty_ = true;
+  report("egress wall no longer needed", egress_wall_.release(paths_, egress_));
 }
 
 std::set<std::string> Reconciler::remove_old_routers(const StateView& view) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "agent/collector.h"
+#include "agent/egress_wall.h"
 #include "agent/host_watch.h"
 #include "agent/ipsec_guard.h"
 #include "agent/repairs.h"
@@ -121,6 +122,8 @@ class Reconciler {
   bool host_dirty_ = true;
   IpsecGuard guard_;
   std::optional<overlay::IpsecFacts> ipsec_;  // as the documents say
+  EgressWall egress_wall_;
+  overlay::EgressFacts egress_;  // as the documents say
   Result<void> walls_;
   std::set<std::string> refused_;  // networks
 };

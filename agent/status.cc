@@ -8,9 +8,9 @@ namespace fairlead::agent {
 namespace {
 
 // The kinds are listed even when nothing happened: a rate of something that does not exist cannot be watched.
-constexpr const char* kKinds[] = {"address",   "forward", "forwarding", "limit",  "link",
-                                  "neighbour", "nft",     "overlay",    "policy", "route",
-                                  "router",    "stale",   "sysctl",     "uplink", "wireguard"};
+constexpr const char* kKinds[] = {"address",   "egress", "forward", "forwarding", "limit", "link",
+                                  "neighbour", "nft",    "overlay", "policy",     "route", "router",
+                                  "stale",     "sysctl", "uplink",  "wireguard"};
 
 std::string metric(const char* name, const char* type, const char* help, const std::string& samples) {
   return std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + samples;

@@ -163,6 +163,57 @@ def test_ENC_06_what_is_flushed_is_back_at_once(lab):
     eventually(lambda: walls(one), 2, "a wall that was made a door is a wall again")
 
 
+def last_wall(node):
+    return "bpf" in node.must("tc filter show dev eth0 egress pref 57")
+
+
+@needs("esp", "program:tc")
+@limit(90)
+@variants(family=[4, 6])
+def test_ENC_06_1_policies_and_rules_flushed_at_once_without_an_agent_open_nothing(lab, family):
+    secret, open_now = marker(), marker()
+    cluster = Encrypted(lab, family=family, documents=False)
+    one, two = cluster.nodes
+    one.must("tc qdisc add dev eth0 clsact")
+    one.must("tc filter add dev eth0 egress pref 60 protocol ip u32 match ip dport 9 0xffff")        # an administrator's
+    cluster.create("appnet")
+    a, b = cluster.pair()
+    pairs = cluster.associate()
+    eventually(lambda: reaches(a, b), 5, "encrypted, both families")
+    with cluster.wires(secret) as wires:
+        cluster.agents[0].kill9()
+        cluster.agents[1].signal(19)
+        for node in cluster.nodes:
+            node.must("nft flush ruleset")
+            node.must("ip xfrm policy flush")
+        say_it(secret, a, b)
+        say_it(secret, b, a)
+        equal(a.ping(b.ip), None, "nothing arrives")
+        wires.check("both flushed, one agent dead, the other one stopped")
+    lab.say("the control: without the third wall it would have left")
+    one.must("tc filter del dev eth0 egress pref 57")
+    with one.capture("eth0") as wire:
+        say_it(open_now, a, b)
+        wire.wait(lambda p: p.vxlan(PORT) and open_now in p.raw)
+    cluster.agents[0].start()
+    cluster.agents[1].signal(18)
+    for node in cluster.nodes:
+        eventually(lambda n=node: walls(n) and last_wall(n), 3, "all walls are back")
+    for pair in pairs:
+        pair.policy(PORT)
+    eventually(lambda: reaches(a, b), 5, "and it works again")
+
+    two.must("tc qdisc del dev eth0 clsact")
+    eventually(lambda: last_wall(two), 2, "who takes away the third wall alone gets it back")
+    eventually(lambda: cluster.agents[1].metric("fairlead_repairs_total", kind="egress") >= 1, 2, "and it is counted")
+    a.detach()
+    b.detach()
+    cluster.everywhere("/var/lib/fairlead/networks/appnet.json", None)
+    eventually(lambda: "clsact" not in two.must("tc qdisc show dev eth0"), 3, "with the network the wall goes")
+    eventually(lambda: not last_wall(one), 3, "also where somebody else has a filter")
+    contains(one.must("tc filter show dev eth0 egress"), "pref 60", "which stays")
+
+
 @needs("esp")
 @limit(90)
 def test_ENC_16_an_encrypted_and_a_plain_network_on_the_same_nodes(lab):

@@ -94,6 +94,39 @@ def test_WG_01_nothing_readable_leaves_in_any_state(lab):
 
 
 @wireguard
+@limit(60)
+def test_WG_01_1_without_rules_and_routes_and_agent_nothing_leaves_beside_the_device(lab):
+    marker, open_now = (os.urandom(32).hex().encode() for _ in range(2))
+    cluster = WireguardNodes(lab)
+    a, b = cluster.pair()
+    one, two = cluster.nodes
+    eventually(lambda: carries(a, b, marker), 10, "both families")
+    with one.capture("eth0") as wire:
+        cluster.agents[0].kill9()
+        one.must("nft flush ruleset")
+        for route in one.must("ip route show").splitlines():
+            if "169.254.128" in route:
+                one.must(f"ip route del {route}")
+        silent_send(a, b, marker)
+        with one.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"after it", (two.address(4), 9999))
+        wire.wait(b"after it")
+        # Its address in an ARP request for the gateway is all that can be seen.
+        equal([p for p in leaks(wire, marker) if p.proto != "arp"], [], "the default route is no way out")
+        one.must("tc filter del dev eth0 egress pref 57")
+        silent_send(a, b, open_now)
+        wire.wait(lambda p: p.vxlan(VXLAN) and open_now in p.raw)       # the control
+    cluster.agents[0].start()
+    eventually(lambda: carries(a, b, marker), 10, "and all as before")
+
+
+def silent_send(a, b, marker):
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(3):
+            sock.sendto(marker, (b.ip, 7000))
+
+
+@wireguard
 def test_WG_02_what_did_not_come_by_wireguard_is_not_delivered(lab):
     cluster = WireguardNodes(lab)
     a, b = cluster.pair()
