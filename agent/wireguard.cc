@@ -23,9 +23,6 @@ using overlay::WireguardNode;
 using overlay::WireguardPlan;
 
 constexpr int kLockTimeoutMs = 10000;
-constexpr const char* kMissing =
-    "this kernel has no WireGuard (module wireguard); load it, or choose another encryption. A network is never made "
-    "weaker than asked for";
 // What comes up changes what the kernel holds; two rounds settle it, the third finds nothing.
 constexpr int kRounds = 3;
 constexpr std::chrono::seconds kAskAgain{30};
@@ -125,7 +122,7 @@ Result<void> ensure_device(const Paths& paths, Wireguard& wireguard, const Wireg
 Result<std::vector<std::string>> ensure_locked(const Paths& paths, const WireguardNode& own, const std::string& self,
                                                const std::vector<WireguardNode>& nodes, Repairs* repairs) {
   FL_TRY(auto wireguard, Wireguard::open());
-  if (!wireguard) return fail(kMissing, ENOTSUP);
+  if (!wireguard) return fail(kernel::kNoWireguard, ENOTSUP);
   FL_TRY(auto host, NetlinkSocket::open(NETLINK_ROUTE));
   FL_TRY(uint32_t mtu, underlay_mtu(host, own));
   auto plan = overlay::plan_wireguard(self, nodes, mtu);
@@ -153,7 +150,7 @@ const std::string& missing_for_wireguard() {
   const auto now = std::chrono::steady_clock::now();
   if (asked_at && (missing.empty() || now - *asked_at < kAskAgain)) return missing;
   auto wireguard = Wireguard::open();
-  missing = !wireguard ? wireguard.error().message : *wireguard ? "" : kMissing;
+  missing = !wireguard ? wireguard.error().message : *wireguard ? "" : kernel::kNoWireguard;
   asked_at = now;
   return missing;
 }

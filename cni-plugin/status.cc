@@ -5,8 +5,11 @@
 #include "cni-plugin/network.h"
 #include "kernel/ipsec_probe.h"
 #include "kernel/netns.h"
+#include "kernel/rtnl.h"
+#include "kernel/wireguard.h"
 #include "kernel/xfrm.h"
 #include "overlay/router_check.h"
+#include "overlay/wireguard_plan.h"
 #include "state/store.h"
 #include "state/vxlan_port.h"
 
@@ -29,18 +32,39 @@ CniResult<void> check_folders(const Paths& paths) {
   return {};
 }
 
+Result<std::string> missing_for_wireguard() {
+  FL_TRY(auto wireguard, kernel::Wireguard::open());
+  return wireguard ? "" : kernel::kNoWireguard;
+}
+
 CniResult<void> check_encryption(const Network& network) {
-  if (network.encryption != "ipsec") return {};
-  auto missing = kernel::missing_for_ipsec();
+  if (network.encryption == "none") return {};
+  auto missing = network.encryption == "ipsec" ? kernel::missing_for_ipsec() : missing_for_wireguard();
   if (!missing) return not_available(missing.error().message);
   if (!missing->empty())
-    return not_available("network " + network.name + ": encryption ipsec is not possible on this node: " + *missing);
+    return not_available("network " + network.name + ": encryption " + network.encryption +
+                         " is not possible on this node: " + *missing);
   return {};
 }
 
 // Why nothing of an encrypted network leaves this node: there are other nodes, and no association for sending to any.
 // One node without is that node's trouble.
-Result<std::string> cut_off(const Network& network) {
+Result<std::string> cut_off_by_wireguard(const Paths& paths) {
+  FL_TRY(auto nodes, list_documents(paths.nodes()));
+  if (nodes.size() < 2) return "";
+  const std::string name = overlay::kWireguardLink, device = "encrypted, and the WireGuard device " + name;
+  FL_TRY(auto wireguard, kernel::Wireguard::open());
+  if (!wireguard) return std::string(kernel::kNoWireguard);
+  FL_TRY(auto there, wireguard->find(name));
+  if (!there) return device + " is gone";
+  if (there->peers.empty()) return device + " has none of the other nodes as a peer";
+  FL_TRY(auto socket, kernel::NetlinkSocket::open(NETLINK_ROUTE));
+  FL_TRY(auto link, kernel::find_link(socket, there->index));
+  return link && link->up ? "" : device + " is down";
+}
+
+Result<std::string> cut_off(const Paths& paths, const Network& network) {
+  if (network.encryption == "wireguard") return cut_off_by_wireguard(paths);
   if (network.encryption != "ipsec") return "";
   FL_TRY(auto socket, kernel::open_xfrm());
   if (!socket) return std::string("this kernel has no IPsec");
@@ -77,7 +101,7 @@ CniResult<void> check_router(const Paths& paths, const Network& network) {
   });
   if (!looked) return limited(looked.error().message);
   if (!missing.empty()) return limited(missing);
-  auto cut = cut_off(network);
+  auto cut = cut_off(paths, network);
   if (!cut) return limited(cut.error().message);
   if (!cut->empty()) return limited(*cut);
   return {};

@@ -15,6 +15,11 @@
 
 namespace fairlead::kernel {
 
+// Said of a kernel that has none.
+inline constexpr const char* kNoWireguard =
+    "this kernel has no WireGuard (module wireguard); load it, or choose another encryption. A network is never made "
+    "weaker than asked for";
+
 using WireguardKey = std::array<uint8_t, 32>;  // Curve25519; public unless a parameter says otherwise
 
 struct WireguardPeer {

@@ -294,13 +294,31 @@ def test_WG_06_keys_that_cannot_be_trusted_are_not_used(lab):
         lacks(text, cluster.keys[0], "no private key anywhere")
 
 
-def test_WG_07_a_kernel_without_wireguard_is_named(lab):
+@limit(60)
+def test_WG_07_a_kernel_without_wireguard_is_named_and_so_is_what_cuts_a_node_off(lab):
     cluster = WireguardNodes(lab)
     one = cluster.nodes[0]
+    container = one.container("a")
+
+    def status():
+        result = container.cni("STATUS", dict(conflist("appnet")["plugins"][0], name="appnet", cniVersion="1.1.0"))
+        return (0, "") if result.rc == 0 else (result.json["code"], result.json["msg"])
     if one.run("ip link add probe type wireguard").rc == 0:
         a, b = cluster.pair()      # here it must work; elsewhere the other branch runs
-        return eventually(lambda: reaches(a, b), 10, "this kernel has it")
-    container = one.container("a")
+        eventually(lambda: reaches(a, b), 10, "this kernel has it")
+        equal(status(), (0, ""), "CNI STATUS has nothing to say")
+        cluster.agents[0].kill9()
+        for command, why in (("ip link set fl-wg down", "the WireGuard device fl-wg is down"),
+                             (f"wg set fl-wg peer {cluster.public(2)} remove", "has none of the other nodes as a peer"),
+                             ("ip link del fl-wg", "the WireGuard device fl-wg is gone")):
+            one.must(command)
+            equal(status()[0], 51, f"{command}: containers suffer")
+            contains(status()[1], why, f"{command}: and STATUS says why")
+        cluster.agents[0].start()
+        eventually(lambda: status() == (0, ""), 5, "and all is well again")
+        return None
+    equal(status()[0], 50, "CNI STATUS: no ADD can succeed")
+    contains(status()[1], "encryption wireguard is not possible on this node", "and why")
     try:
         container.attach(conflist("appnet"))
     except CniError as error:
