@@ -2,71 +2,22 @@
 #include "cluster/block_claims.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <filesystem>
 #include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "cluster/block_plan.h"
+#include "cluster/etcd_world.h"
 #include "cluster/member_documents.h"
 #include "cluster/registry.h"
-
-extern char** environ;
 
 namespace fairlead::cluster {
 namespace {
 
-class BlockClaimsTest : public testing::Test {
+class BlockClaimsTest : public EtcdTest {
  protected:
-  void SetUp() override {
-    if (::access("/usr/bin/etcd", X_OK) != 0) GTEST_SKIP() << "no etcd";
-    std::string folder = testing::TempDir() + "claimsXXXXXX";
-    top_ = ::mkdtemp(folder.data());
-    const std::string url = "unix://e.sock:0", peer = "unix://p.sock:0";
-    std::vector<std::string> arguments{"/usr/bin/etcd",
-                                       "--name=t",
-                                       "--data-dir=" + top_ + "/d",
-                                       "--listen-client-urls=" + url,
-                                       "--advertise-client-urls=" + url,
-                                       "--listen-peer-urls=" + peer,
-                                       "--initial-advertise-peer-urls=" + peer,
-                                       "--initial-cluster=t=" + peer,
-                                       "--logger=zap",
-                                       "--log-outputs=stderr",
-                                       "--log-level=fatal"};
-    std::vector<char*> argv;
-    for (auto& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addchdir_np(&actions, top_.c_str());
-    ASSERT_EQ(::posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    etcd_ = std::make_unique<EtcdClient>(top_ + "/e.sock:0");
-    Result<EtcdClient::Applied> ready = fail("not asked");
-    for (int i = 0; i < 200 && !ready; i++) {
-      ::usleep(50000);
-      ready = etcd_->apply({}, {{store_key("cluster/settings"), "{}"}});
-    }
-    ASSERT_TRUE(ready) << ready.error().message;
-  }
-  void TearDown() override {
-    if (pid_ > 0) {
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-    if (!top_.empty()) std::filesystem::remove_all(top_);
-  }
-
-  void put(const std::string& key, const std::optional<std::string>& value) {
-    ASSERT_TRUE(etcd_->apply({}, {{store_key(key), value}}));
-  }
   void network(const std::string& subnet) {
     put("networks/net", R"({"apiVersion":1,"name":"net","vni":4097,"subnets":[")" + subnet + R"("]})");
   }
@@ -90,9 +41,6 @@ class BlockClaimsTest : public testing::Test {
     feed_.replace(documents, all->revision);
   }
 
-  std::string top_;
-  pid_t pid_ = 0;
-  std::unique_ptr<EtcdClient> etcd_;
   Feed feed_;
 };
 

@@ -152,10 +152,11 @@ Result<void> EpochKeeper::remove(const std::vector<std::pair<std::string, std::s
   return {};
 }
 
-// false: the list has changed meanwhile.
+// false: the list has changed meanwhile, or somebody is no longer a member.
 Result<bool> EpochKeeper::make_once(std::string& id) {
   FL_TRY(auto list_document, etcd_.get(store_key(kList)));
   FL_TRY(auto settings_document, etcd_.get(store_key("cluster/settings")));
+  FL_TRY(auto removal, etcd_.get(store_key(kRemovals)));
   FL_TRY(auto read, etcd_.range({store_key("nodes/"), prefix_end(store_key("nodes/"))}));
   FL_TRY(auto old_copies, etcd_.range({store_key("keys/"), prefix_end(store_key("keys/"))}));
   EpochList list;
@@ -185,7 +186,10 @@ Result<bool> EpochKeeper::make_once(std::string& id) {
   FL_CHECK(seal_missing(seen, plan));
   EtcdCompare unchanged{EtcdCompare::kAbsent, store_key(kList)};
   if (list_document) unchanged = {EtcdCompare::kModifiedAt, store_key(kList), "", list_document->modified};
-  FL_TRY(auto applied, etcd_.apply({unchanged}, {{store_key(kList), encode(next)}}));
+  // A member that is removed meanwhile has a copy of this one: it must not be used.
+  EtcdCompare nobody_gone{EtcdCompare::kAbsent, store_key(kRemovals)};
+  if (removal) nobody_gone = {EtcdCompare::kModifiedAt, store_key(kRemovals), "", removal->modified};
+  FL_TRY(auto applied, etcd_.apply({unchanged, nobody_gone}, {{store_key(kList), encode(next)}}));
   if (!applied.done) {
     FL_CHECK(remove(made));
     return false;
@@ -212,7 +216,7 @@ Result<std::string> EpochKeeper::rotate(const std::string& why) {
     log_info("keys: epoch " + id + " is made, because " + why);
     return id;
   }
-  return fail("other managers are making epochs at the same time; try again", EAGAIN);
+  return fail("other managers are making epochs, or members go, at the same time; try again", EAGAIN);
 }
 
 Result<Json> EpochKeeper::announce(const Identity& who, const Json& request) const {

@@ -17,6 +17,8 @@
 
 namespace fairlead::cluster {
 
+// Written with every removal of a member: an epoch that was sealed while one went is not put into the list.
+inline constexpr const char* kRemovals = "counters/removed";
 inline constexpr int64_t kDefaultKeyInterval = 12 * 3600, kMinKeyInterval = 10, kMaxKeyInterval = 365 * 86400;
 
 struct Epoch {

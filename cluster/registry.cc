@@ -230,7 +230,8 @@ Result<void> Registry::remove_member(const std::string& name) const {
                                     {store_key("nodes/" + name), std::nullopt},
                                     {store_key("checks/" + name), std::nullopt},
                                     {store_key("certificates/" + name), std::nullopt},
-                                    {store_key("live/" + name), std::nullopt}}));
+                                    {store_key("live/" + name), std::nullopt},
+                                    {store_key(kRemovals), name}}));
   if (!applied.done) return fail("member " + name + " changed meanwhile; try again");
   feed_.reach(applied.revision, 1000);
   return sweep();

@@ -14,6 +14,7 @@
 #include "ctl/change.h"
 #include "ctl/documents.h"
 #include "ctl/ipsec_text.h"
+#include "ctl/key_text.h"
 #include "ctl/pools.h"
 #include "ctl/reservation_commands.h"
 #include "ctl/table.h"
@@ -58,20 +59,23 @@ std::string describe(Context& context, const Network& network, size_t services, 
   std::string encryption = network.encryption;
   if (encryption == "ipsec")
     if (auto peers = ipsec_sentence(ipsec_of_agent(context)); !peers.empty()) encryption += " (" + peers + ")";
-  return list({{"name", network.name},
-               {"VNI", std::to_string(network.vni)},
-               {"subnets", join(texts(network.subnets))},
-               {"gateways", join(gateways)},
-               {"VIP pools", join(pools)},
-               {"used", join(used, "; ")},
-               {"blocks", join(block_texts(context, network), "; ")},
-               {"encryption", encryption},
-               {"internal", network.internal ? "yes" : "no"},
-               {"MTU", mtu_text(network)},
-               {"port between nodes", std::to_string(vxlan_port(network))},
-               {"DNS servers", join(network.dns_servers)},
-               {"services", std::to_string(services)},
-               {"endpoints", std::to_string(endpoints)}});
+  std::vector<std::pair<std::string, std::string>> fields{{"name", network.name},
+                                                          {"VNI", std::to_string(network.vni)},
+                                                          {"subnets", join(texts(network.subnets))},
+                                                          {"gateways", join(gateways)},
+                                                          {"VIP pools", join(pools)},
+                                                          {"used", join(used, "; ")},
+                                                          {"blocks", join(block_texts(context, network), "; ")},
+                                                          {"encryption", encryption}};
+  if (network.encryption != "none")
+    fields.emplace_back("nodes' keys", key_sentence(key_fingerprints(context), network.encryption));
+  fields.insert(fields.end(), {{"internal", network.internal ? "yes" : "no"},
+                               {"MTU", mtu_text(network)},
+                               {"port between nodes", std::to_string(vxlan_port(network))},
+                               {"DNS servers", join(network.dns_servers)},
+                               {"services", std::to_string(services)},
+                               {"endpoints", std::to_string(endpoints)}});
+  return list(fields);
 }
 
 std::vector<std::string> names_of(const std::vector<Service>& services) {
@@ -182,6 +186,7 @@ Output network_inspect(Context& context, const std::string& name) {
   for (const auto& pool : read_pools(context, network)) json["pools"].push_back(json_of(pool));
   json["blocks"] = block_json(context, name);
   if (network.encryption == "ipsec") json["peers"] = ipsec_of_agent(context);
+  if (network.encryption != "none") json["keys"] = key_fingerprints(context);
   json["blockUse"] = block_use_json(context, network);
   json["services"] = names_of(services);
   json["endpoints"] = names_of(endpoints);

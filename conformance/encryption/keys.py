@@ -110,7 +110,9 @@ def in_memory_of(pid, *secrets):
 
 def what_it_says(node):
     """Everything this node's programs show to people and to monitoring."""
-    said = [node.ctl_ok(command, timeout=20) for command in ("cluster status", "cluster status --json", "status", "status --json", "network ls")]
+    said = [node.ctl_ok(command, timeout=20) for command in ("cluster status", "cluster status --json", "status", "status --json", "network ls",
+                                                             *(f"network inspect {name[:-5]}{json}" for json in ("", " --json")
+                                                               for name in node.listdir(f"{STATE}/networks") if name.endswith(".json")))]
     agent = node.daemons["fairlead-agent"]
     said += [agent.log(), json.dumps(agent.status()), agent.metrics() if isinstance(agent.metrics(), str) else str(agent.metrics())]
     for name in ("cmdline", "environ"):

@@ -8,7 +8,7 @@ import socket
 
 from lab import *
 
-from .keys import (STATE, RUN, copies, epochs, files_with, found_in, in_memory_of, opened, private_key, public_key, sealed, secret_of,
+from .keys import (STATE, RUN, copies, epochs, files_with, fingerprint, found_in, in_memory_of, opened, private_key, public_key, sealed, secret_of,
                    what_it_says)
 
 PREFIX = "/fairlead/v1/"
@@ -67,7 +67,8 @@ def mode(node, path):
 
 @limit(150)
 def test_ENC_21_19_20_25_an_epochs_secret_is_for_its_nodes_only_and_goes_with_the_epoch(lab):
-    n1, n2, n3 = nodes = cluster_of(lab, "n1", "n2", "n3")
+    n1, n2, n3 = nodes = cluster_of(lab, "n1", "n2", "n3", network={"apiVersion": 1, "name": "appnet", "vni": 4097,
+                                                                   "subnets": ["10.32.0.0/16"], "encryption": "wireguard"})
     first, = agree(nodes)
     secret = secret_of(n1, first)
     equal([secret_of(n, first) for n in nodes], [secret] * 3, "one secret, three copies")
@@ -99,6 +100,11 @@ def test_ENC_21_19_20_25_an_epochs_secret_is_for_its_nodes_only_and_goes_with_th
         true(not found_in(said, [secret] + private), f"{node.name} tells no secret")
         limits = open(f"/proc/{node.daemons['fairlead-agent'].pid}/limits", encoding="ascii").read()
         contains(limits.replace(" ", ""), "Maxcorefilesize00", "no core dumps")
+    lab.say("fingerprints of every node's public keys")
+    prints = [{"node": n.name, "sealKey": fingerprint(public_key(n)), "wireguardKey": fingerprint(public_key(n, "wireguard"))} for n in nodes]
+    for node in nodes:
+        eventually(lambda node=node: node.ctl_json("network inspect appnet")["keys"] == prints, 10, f"{node.name} shows them")
+        contains(node.ctl_ok("network inspect appnet"), f"n3 {prints[2]['wireguardKey']}", "for people those that count")
     lab.say("two rotations: what is over is gone")
     second = n1.ctl_json("cluster rotate keys", timeout=20)["epoch"]
     equal(eventually(lambda: len(epochs(n3)) == 2 and agree(nodes), 10, "two epochs"), [second, first], "newest first")
