@@ -65,10 +65,20 @@ def mode(node, path):
     return os.stat(node.path(path)).st_mode & 0o7777
 
 
+WIREGUARD = {"apiVersion": 1, "name": "appnet", "vni": 4097, "subnets": ["10.32.0.0/16"], "encryption": "wireguard"}
+
+
+def shows_fingerprints(nodes):
+    """Every node, of every node's public keys; for people those that count in a network's kind of encryption."""
+    prints = [{"node": n.name, "sealKey": fingerprint(public_key(n)), "wireguardKey": fingerprint(public_key(n, "wireguard"))} for n in nodes]
+    for node in nodes:
+        eventually(lambda node=node: node.ctl_json("network inspect appnet")["keys"] == prints, 10, f"{node.name} shows them")
+        contains(node.ctl_ok("network inspect appnet"), f"{nodes[-1].name} {prints[-1]['wireguardKey']}", "the text has them, too")
+
+
 @limit(150)
 def test_ENC_21_19_20_25_an_epochs_secret_is_for_its_nodes_only_and_goes_with_the_epoch(lab):
-    n1, n2, n3 = nodes = cluster_of(lab, "n1", "n2", "n3", network={"apiVersion": 1, "name": "appnet", "vni": 4097,
-                                                                   "subnets": ["10.32.0.0/16"], "encryption": "wireguard"})
+    n1, n2, n3 = nodes = cluster_of(lab, "n1", "n2", "n3", network=WIREGUARD)
     first, = agree(nodes)
     secret = secret_of(n1, first)
     equal([secret_of(n, first) for n in nodes], [secret] * 3, "one secret, three copies")
@@ -100,11 +110,7 @@ def test_ENC_21_19_20_25_an_epochs_secret_is_for_its_nodes_only_and_goes_with_th
         true(not found_in(said, [secret] + private), f"{node.name} tells no secret")
         limits = open(f"/proc/{node.daemons['fairlead-agent'].pid}/limits", encoding="ascii").read()
         contains(limits.replace(" ", ""), "Maxcorefilesize00", "no core dumps")
-    lab.say("fingerprints of every node's public keys")
-    prints = [{"node": n.name, "sealKey": fingerprint(public_key(n)), "wireguardKey": fingerprint(public_key(n, "wireguard"))} for n in nodes]
-    for node in nodes:
-        eventually(lambda node=node: node.ctl_json("network inspect appnet")["keys"] == prints, 10, f"{node.name} shows them")
-        contains(node.ctl_ok("network inspect appnet"), f"n3 {prints[2]['wireguardKey']}", "for people those that count")
+    shows_fingerprints(nodes)
     lab.say("two rotations: what is over is gone")
     second = n1.ctl_json("cluster rotate keys", timeout=20)["epoch"]
     equal(eventually(lambda: len(epochs(n3)) == 2 and agree(nodes), 10, "two epochs"), [second, first], "newest first")
