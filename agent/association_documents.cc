@@ -54,19 +54,26 @@ Result<void> add_node(const std::string& path, const std::string& text, Associat
   return {};
 }
 
-Result<KeyLimits> read_limits(const Paths& paths) {
-  KeyLimits limits;
+Result<void> read_settings(const Paths& paths, AssociationDocuments& documents) {
   FL_TRY(auto text, read_file(paths.node_document()));
-  if (!text) return limits;
+  if (!text) return {};
   FL_TRY(Json json, parse_json(*text, paths.node_document()));
-  uint32_t packets = 0, megabytes = 0;
+  uint32_t packets = 0, megabytes = 0, port = kEspInUdpPort;
+  std::string form = "auto";
   ObjectReader r(json, paths.node_document());
   r.optional("keyPackets", packets, 100, UINT32_MAX);
   r.optional("keyMegabytes", megabytes, 1, 1 << 24);
+  r.optional("ipsecUdpPort", port, 1, UINT16_MAX);
+  r.optional("ipsecEncapsulation", form);
+  if (form != "auto" && form != "udp" && form != "none") r.problem("ipsecEncapsulation", "is not auto, udp or none");
   FL_CHECK(r.finish());
-  if (packets) limits.packets = packets;
-  if (megabytes) limits.bytes = uint64_t{megabytes} << 20;
-  return limits;
+  if (packets) documents.limits.packets = packets;
+  if (megabytes) documents.limits.bytes = uint64_t{megabytes} << 20;
+  documents.udp_port = static_cast<uint16_t>(port);
+  documents.encapsulation = form == "udp"    ? cluster::Encapsulation::kUdp
+                            : form == "none" ? cluster::Encapsulation::kNone
+                                             : cluster::Encapsulation::kAuto;
+  return {};
 }
 
 Result<void> read_keys(const Paths& paths, AssociationDocuments& documents) {
@@ -108,7 +115,7 @@ Result<AssociationDocuments> read_association_documents(const Paths& paths) {
   std::erase_if(documents.peers, [&](const auto& item) {
     return item.second.address.family() != documents.address.family() || item.second.address == documents.address;
   });
-  FL_TRY(documents.limits, read_limits(paths));
+  FL_CHECK(read_settings(paths, documents));
   FL_CHECK(read_keys(paths, documents));
   return documents;
 }

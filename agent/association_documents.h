@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/esp_in_udp.h"
 #include "base/ip.h"
 #include "base/result.h"
+#include "cluster/associations.h"
 #include "cluster/key_documents.h"
 #include "cluster/locked_bytes.h"
 #include "state/paths.h"
@@ -32,6 +34,9 @@ struct AssociationDocuments {
   Address address;                               // this node's; none: it is alone
   std::map<std::string, AssociationPeer> peers;  // of the same family
   KeyLimits limits;
+  // state/node.json "ipsecEncapsulation", "ipsecUdpPort".
+  cluster::Encapsulation encapsulation = cluster::Encapsulation::kAuto;
+  uint16_t udp_port = kEspInUdpPort;
   cluster::EpochList epochs;
   std::map<std::string, cluster::SealedCopy> copies;         // by epoch
   std::map<std::string, cluster::AssociationDocument> told;  // by node

@@ -9,10 +9,12 @@
 #include <ctime>
 #include <set>
 
+#include "agent/esp_in_udp.h"
 #include "base/log.h"
 #include "cluster/encoding.h"
 #include "cluster/epoch_seal.h"
 #include "cluster/node_keys.h"
+#include "kernel/udp.h"
 
 namespace fairlead::agent {
 namespace {
@@ -21,6 +23,8 @@ constexpr int kWaitMs = 500, kIdleMs = 2000;
 // A folder that is made just now is not watched yet.
 constexpr int64_t kRereadMs = 2000;
 constexpr uint32_t kPriority = 100;
+// In a round: one that is lost by chance is no answer.
+constexpr int kProbes = 3;
 // Time set by hand or a machine that was a snapshot: docs/encryption.md.
 constexpr int64_t kJumpMs = 5000;
 
@@ -150,6 +154,9 @@ Result<void> AssociationKeeper::gather(cluster::AssociationFacts& facts,
     fact.key = cluster::key_fingerprint(peer.seal_key);
     if (auto told = documents_.told.find(name); told != documents_.told.end()) fact.told = told->second;
   }
+  facts.encapsulation = documents_.encapsulation;
+  facts.udp = udp_;
+  forms_.clear();
   FL_TRY(auto states, kernel::dump_states(*socket_));
   for (const auto& state : states) {
     if (state.request_id != kernel::kRequestId || !state.esp || state.spi == 0) continue;
@@ -166,7 +173,8 @@ Result<void> AssociationKeeper::gather(cluster::AssociationFacts& facts,
     if (out)
       fact.outbound[state.spi] = worn;
     else
-      fact.inbound.insert(state.spi);
+      fact.inbound[state.spi] = state.packets;
+    if (out) forms_[state.spi] = state.encapsulation ? state.encapsulation->destination_port : uint16_t{0};
   }
   return {};
 }
@@ -181,8 +189,9 @@ Result<void> AssociationKeeper::step() {
     if (!self.empty() && self != documents_.self) adopted_ = false;
   }
   const bool alone = documents_.ports.empty() || !documents_.address;
-  if (alone && managed_.empty() && !adopted_) return {};
   if (alone) documents_.peers.clear();
+  hold_port();
+  if (alone && managed_.empty() && !adopted_) return {};
   if (!socket_) {
     FL_TRY(socket_, kernel::open_xfrm());
     FL_TRY(events_, kernel::open_xfrm());
@@ -208,6 +217,7 @@ Result<void> AssociationKeeper::step() {
   clock_jumped_ = false;
   FL_CHECK(add(engine_.plan(facts)));
   FL_CHECK(set_policies());
+  probe(engine_.probes(facts));
   FL_CHECK(remove(engine_.removals(facts), strange));
   FL_CHECK(write_own_associations(paths_, engine_.documents(), written_));
   describe(facts);
@@ -238,6 +248,7 @@ Result<void> AssociationKeeper::add(const std::vector<cluster::AssociationWork>&
     spec.source = out ? documents_.address : peer;
     spec.destination = out ? peer : documents_.address;
     spec.spi = item.name.spi;
+    if (item.udp) spec.encapsulation = kernel::Encapsulation{out ? documents_.udp_port : item.udp, item.udp};
     if (out) {
       spec.soft_packets = limits.packets;
       spec.soft_bytes = limits.bytes;
@@ -311,42 +322,27 @@ Result<void> AssociationKeeper::remove(const std::vector<cluster::AssociationWor
   return socket_->run(std::move(batch));
 }
 
-void AssociationKeeper::describe(const cluster::AssociationFacts& facts) {
-  std::map<std::string, std::string> problems;
-  size_t sending = 0;
-  for (const auto& [name, peer] : documents_.peers) {
-    if (engine_.sending(name)) {
-      sending++;
-    } else if (peer.seal_key.empty()) {
-      problems[name] = "it has not told its public key";
-    } else if (facts.epochs.empty()) {
-      problems[name] = "there is no epoch yet; a manager makes one";
-    } else if (facts.open.empty()) {
-      problems[name] = "this node has no copy of an epoch it can open";
-    } else {
-      problems[name] =
-          documents_.told.count(name) ? "it has not answered with an association yet" : "it has said nothing yet";
-    }
-  }
-  std::string text;
-  auto line = [&](const std::string& name, const char* type, const char* help, uint64_t value) {
-    text += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + name + " " +
-            std::to_string(value) + "\n";
-  };
-  line("fairlead_agent_ipsec_peers", "gauge", "Nodes that encrypted networks are shared with.",
-       documents_.peers.size());
-  line("fairlead_agent_ipsec_peers_sending", "gauge", "Those of them that can be sent to.", sending);
-  line("fairlead_agent_ipsec_associations_total", "counter", "Security associations put into the kernel.", installed_);
-  line(
-      "fairlead_agent_ipsec_epoch", "gauge", "Number of the newest epoch this node can use; 0: none.",
-      facts.open.empty() ? 0 : [&] {
-        uint64_t newest = 0;
-        for (const auto& id : facts.open) newest = std::max(newest, cluster::epoch_number(id));
-        return newest;
-      }());
-  std::lock_guard lock(mutex_);
-  problems_ = std::move(problems);
-  metrics_ = documents_.ports.empty() ? "" : std::move(text);
+// To a port of encrypted networks, so that the policies make them packets of the association in use. They end in the
+// other kernel: no VXLAN header begins with zeros. What cannot be sent is missed there.
+void AssociationKeeper::probe(const std::vector<std::string>& peers) {
+  if (peers.empty()) return;
+  auto socket = kernel::open_udp(documents_.address, 0);
+  if (!socket) return;
+  constexpr char kNoVxlan[8]{};
+  for (const auto& name : peers)
+    for (int i = 0; i < kProbes; i++)
+      (void)kernel::send_udp(*socket, documents_.peers.at(name).address, documents_.ports.front(),
+                             {kNoVxlan, sizeof kNoVxlan});
+}
+
+// The socket for ESP in UDP, as long as there is anybody to receive from.
+void AssociationKeeper::hold_port() {
+  const bool wanted = !documents_.peers.empty() && documents_.encapsulation != cluster::Encapsulation::kNone;
+  auto held = hold_esp_in_udp(paths_, wanted ? documents_.address : Address(), documents_.udp_port);
+  udp_ = held && wanted ? documents_.udp_port : uint16_t{0};
+  const std::string trouble = held ? "" : held.error().message;
+  if (trouble != udp_trouble_ && !held) log_warning("associations: " + trouble);
+  udp_trouble_ = trouble;
 }
 
 }  // namespace fairlead::agent

@@ -25,6 +25,13 @@
 
 namespace fairlead::agent {
 
+// In which form packets go to a peer.
+struct AssociationWay {
+  uint16_t udp = 0;             // in UDP to this port; 0: plain ESP
+  std::optional<bool> arrives;  // none: not known yet
+  std::string reason;           // of UDP
+};
+
 class AssociationKeeper {
  public:
   explicit AssociationKeeper(Paths paths);
@@ -36,6 +43,8 @@ class AssociationKeeper {
   std::string metrics() const;
   // Nodes that cannot be sent to now, with the reason.
   std::map<std::string, std::string> problems() const;
+  // To every other node, by its name.
+  std::map<std::string, AssociationWay> ways() const;
 
  private:
   void run();
@@ -50,7 +59,12 @@ class AssociationKeeper {
   Result<void> set_policies();
   Result<void> remove(const std::vector<cluster::AssociationWork>& work,
                       const std::vector<std::pair<Address, uint32_t>>& strange);
+  void probe(const std::vector<std::string>& peers);
+  void hold_port();
   void describe(const cluster::AssociationFacts& facts);
+  void tell_changes();
+  AssociationWay way_to(const std::string& name);
+  std::string problem_of(const std::string& name, const cluster::AssociationFacts& facts) const;
 
   Paths paths_;
   std::optional<StateWatcher> watcher_;
@@ -69,7 +83,12 @@ class AssociationKeeper {
   mutable std::mutex mutex_;
   std::map<std::string, std::string> problems_;
   std::string metrics_;
-  uint64_t installed_ = 0;
+  std::map<std::string, AssociationWay> ways_;
+  std::map<std::string, uint16_t> known_forms_;  // that have proved themselves, as logged
+  std::map<uint32_t, uint16_t> forms_;           // of what is in the kernel for sending: SPI → port
+  uint16_t udp_ = 0;                             // this node's port for ESP in UDP; 0: not open
+  std::string udp_trouble_;                      // as logged
+  uint64_t installed_ = 0, changes_ = 0;
   bool refused_ = false;  // by the kernel, at the last attempt
   cluster::StopSignal stop_;
   std::thread thread_;

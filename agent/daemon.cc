@@ -124,7 +124,7 @@ struct Loop {
     HostStatus shown = host;
     for (const auto& [node, problem] : associations.problems())
       shown.problems.push_back("encrypted networks cannot send to node " + node + ": " + problem);
-    ipsec.look(paths, view, reconciler.self(), begin);
+    ipsec.look(paths, view, reconciler.self(), associations.ways(), begin);
     auto described =
         describe(reconciler, view, shown, pools, ipsec, std::chrono::duration<double>(Clock::now() - begin).count());
     described.metrics += associations.metrics();

@@ -21,13 +21,21 @@ std::string hex(uint32_t spi) {
 
 IpsecPeer::Association association_of(const kernel::State& state, const std::map<uint32_t, std::string>& epochs) {
   auto epoch = epochs.find(state.spi);
-  return {state.spi, epoch == epochs.end() ? "" : epoch->second, state.packets,
-          uint64_t{state.replayed} + state.late + state.not_authentic};
+  return {state.spi,
+          epoch == epochs.end() ? "" : epoch->second,
+          state.packets,
+          uint64_t{state.replayed} + state.late + state.not_authentic,
+          state.encapsulation ? state.encapsulation->destination_port : uint16_t{0},
+          {},
+          ""};
 }
 
 Json json_of(const IpsecPeer::Association& a) {
   Json json{{"spi", hex(a.spi)}, {"packets", a.packets}, {"refused", a.refused}};
   if (!a.epoch.empty()) json["epoch"] = a.epoch;
+  json["form"] = a.udp ? "UDP " + std::to_string(a.udp) : "ESP";
+  if (a.arrives) json["arrives"] = *a.arrives;
+  if (!a.reason.empty()) json["reason"] = a.reason;
   return json;
 }
 
@@ -108,7 +116,8 @@ Result<void> IpsecStatus::read(const Paths& paths, const StateView& view, const 
   return {};
 }
 
-void IpsecStatus::look(const Paths& paths, const StateView& view, const std::string& self, Clock::time_point now) {
+void IpsecStatus::look(const Paths& paths, const StateView& view, const std::string& self,
+                       const std::map<std::string, AssociationWay>& ways, Clock::time_point now) {
   const auto& networks = view.networks();
   used_ = std::any_of(networks.begin(), networks.end(), [](const auto& n) { return n.second->encryption == "ipsec"; });
   if (used_ && now - looked_at_ < kLookAgain) return;
@@ -117,6 +126,12 @@ void IpsecStatus::look(const Paths& paths, const StateView& view, const std::str
   metrics_.clear();
   // What cannot be read now is no problem of its own: those who need it say so.
   if (used_) (void)read(paths, view, self);
+  for (auto& peer : peers_) {
+    auto way = ways.find(peer.node);
+    if (way == ways.end() || !peer.sending || way->second.udp != peer.sending->udp) continue;
+    peer.sending->arrives = way->second.arrives;
+    peer.sending->reason = way->second.reason;
+  }
 }
 
 Json IpsecStatus::json() const {

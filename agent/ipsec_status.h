@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/associations.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "kernel/xfrm.h"
@@ -25,7 +26,10 @@ struct IpsecPeer {
     uint32_t spi = 0;
     std::string epoch;  // "": not known
     uint64_t packets = 0;
-    uint64_t refused = 0;  // replayed, too late, or not authentic
+    uint64_t refused = 0;         // replayed, too late, or not authentic
+    uint16_t udp = 0;             // in UDP to this port; 0: plain ESP
+    std::optional<bool> arrives;  // of what is sent, as the peer says; none: not known
+    std::string reason;           // of UDP
   };
   std::string node;
   Address address;
@@ -43,7 +47,9 @@ std::string ipsec_metrics(const std::string& xfrm_stat);
 
 class IpsecStatus {
  public:
-  void look(const Paths& paths, const StateView& view, const std::string& self, Clock::time_point now);
+  // ways: what is known of those that are sent to.
+  void look(const Paths& paths, const StateView& view, const std::string& self,
+            const std::map<std::string, AssociationWay>& ways, Clock::time_point now);
   Json json() const;  // a list of peers; null: no network is encrypted
   const std::string& metrics() const { return metrics_; }
   const std::vector<IpsecPeer>& peers() const { return peers_; }

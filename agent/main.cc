@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/daemon.h"
+#include "agent/esp_in_udp.h"
 #include "agent/propose.h"
 #include "agent/realise.h"
 #include "base/daemon.h"
@@ -23,6 +24,7 @@ constexpr const char* kUsage =
     "Without a command: keeps this node's kernel as the state directory says, in the foreground, until SIGTERM.\n"
     "realise: makes the router of one network, once.\n"
     "propose: asks the cluster for a network of that document, unless there is one of its name.\n"
+    "hold: what the agent starts to keep the UDP port of IPsec open (docs/encryption.md).\n"
     "--endpoint-grace: how long a dead endpoint, or a lease of a killed ADD, is kept for a DEL to come (60s).\n"
     "--block-spare: how long an address block is without a lease before the node gives it back (10m).\n";
 
@@ -54,6 +56,8 @@ int run(int argc, char** argv) {
     done = realise_by_name(paths, options->rest[1]);
   } else if (options->rest.size() == 2 && options->rest[0] == "propose") {
     done = propose_network(paths, options->rest[1]);
+  } else if (options->rest.size() == 1 && options->rest[0] == "hold") {
+    return run_esp_in_udp_holder();
   } else if (read_settings(options->rest, settings)) {
     done = run_daemon(paths, settings);
   } else {

@@ -124,7 +124,7 @@ def _associations_by_hand(made):
 def ipsec_by_hand(lab, name):
     """A network without encryption above associations that somebody else made; packets as large as an encrypted one's."""
     made = []
-    client, server, address = fairlead(lab, name, mtu=1416, hosts_made=made)
+    client, server, address = fairlead(lab, name, mtu=1408, hosts_made=made)
     _associations_by_hand(made)
     return client, server, address
 

@@ -28,6 +28,20 @@ const AssociationDocument* valid(const AssociationFacts& facts, const std::strin
   return peer.told->own_key == peer.key && peer.told->peer_key == facts.key ? &*peer.told : nullptr;
 }
 
+const ReceiveEntry* entry_of(const AssociationDocument* told, uint32_t spi) {
+  if (!told || !spi) return nullptr;
+  auto found = std::find_if(told->receive.begin(), told->receive.end(), [&](const auto& e) { return e.spi == spi; });
+  return found == told->receive.end() ? nullptr : &*found;
+}
+
+// The port of the peer to send to; 0: plain ESP. While nothing is heard of it, what it was.
+uint16_t port_for(const AssociationFacts& facts, const AssociationDocument* told, const AssociationDocument& own,
+                  bool in_udp) {
+  if (facts.encapsulation == Encapsulation::kNone) return 0;
+  if (facts.encapsulation == Encapsulation::kAuto && !in_udp) return 0;
+  return told ? told->udp : own.send ? own.send->udp : uint16_t{0};
+}
+
 bool is_gone(const AssociationFacts& facts, const std::string& epoch, int64_t& since) {
   if (facts.epochs.empty() || place_of(facts.epochs, epoch) != kNowhere) {
     since = -1;
@@ -44,12 +58,18 @@ void Associations::adopt(const AssociationDocument& own) {
   Pair pair;
   for (const auto& entry : own.receive) pair.inbound[entry.spi];
   if (own.send) pair.sending_epoch = own.send->epoch;
+  pair.in_udp = own.send && own.send->udp;
   pairs_[own.peer] = std::move(pair);
 }
 
 uint32_t Associations::sending(const std::string& peer) const {
   auto own = documents_.find(peer);
   return own == documents_.end() ? 0 : own->second.sending;
+}
+
+Associations::Path Associations::path(const std::string& peer) const {
+  auto pair = pairs_.find(peer);
+  return pair == pairs_.end() ? Path() : pair->second.path;
 }
 
 uint32_t Associations::draw_spi(const AssociationFacts& facts) {
@@ -79,13 +99,19 @@ void Associations::plan_peer(const AssociationFacts& facts, const std::string& n
   Pair& pair = pairs_[name];
   if (own.own_key != facts.key || own.peer_key != peer.key) {
     // Another key on one side: nothing there was can be understood by the other.
-    own = {facts.self, name, facts.key, peer.key, std::nullopt, 0, {}};
+    const bool in_udp = pair.in_udp;
+    own = {};
+    own.node = facts.self, own.peer = name, own.own_key = facts.key, own.peer_key = peer.key;
     pair = {};
+    pair.in_udp = in_udp;
   }
+  own.udp = facts.udp;
   const AssociationDocument* told = valid(facts, name, peer);
   settle(peer, own, pair);
   forget_lost(facts, peer, own, pair);
   receive(facts, told, own, pair, work);
+  answer(facts, told, peer, own, pair);
+  judge(facts, told, own, pair);
   offer(facts, told, peer, own, pair);
   send(facts, told, own, pair, work);
 }
@@ -139,15 +165,74 @@ void Associations::receive(const AssociationFacts& facts, const AssociationDocum
     if (own.receive.size() >= AssociationDocument::kMaxReceive)
       own.receive.erase(std::find_if(own.receive.begin(), own.receive.end(),
                                      [&](const ReceiveEntry& e) { return e.spi != told->sending; }));
-    const ReceiveEntry entry{draw_spi(facts), offered->epoch, offered->instance, random_(kAssociationNonceBytes)};
+    const ReceiveEntry entry{
+        draw_spi(facts), offered->epoch, offered->instance, random_(kAssociationNonceBytes), 0, false};
     own.receive.push_back(entry);
     work.push_back({AssociationWork::kAddInbound,
                     own.peer,
-                    {entry.epoch, own.peer, facts.self, entry.of, entry.nonce, entry.spi}});
+                    {entry.epoch, own.peer, facts.self, entry.of, entry.nonce, entry.spi},
+                    offered->udp});
   }
   std::map<uint32_t, Inbound> kept;
   for (const auto& entry : own.receive) kept[entry.spi] = pair.inbound[entry.spi];
   pair.inbound = std::move(kept);
+}
+
+// Probes are counted by the kernel like any packet of their association, so traffic answers as well.
+void Associations::answer(const AssociationFacts& facts, const AssociationDocument* told,
+                          const AssociationFacts::Peer& peer, AssociationDocument& own, Pair& pair) {
+  for (auto& entry : own.receive) {
+    auto packets = peer.inbound.find(entry.spi);
+    if (!told || entry.spi != told->sending || entry.answered == told->probed || packets == peer.inbound.end())
+      continue;
+    Inbound& state = pair.inbound[entry.spi];
+    if (state.heard != told->probed) {
+      state.heard = told->probed;
+      state.heard_ms = facts.now_ms;
+    }
+    const bool got = packets->second > state.counted;
+    if (!got && facts.now_ms - state.heard_ms < kAnswerMs) continue;
+    entry.answered = told->probed;
+    entry.got = got;
+    state.counted = packets->second;
+  }
+}
+
+// What the peer says of the last round. It speaks of a round only after it has heard of it: a slow way of the documents
+// is no broken way of the packets.
+void Associations::judge(const AssociationFacts& facts, const AssociationDocument* told, const AssociationDocument& own,
+                         Pair& pair) {
+  if (pair.probe.spi != own.sending) pair.watch(own.sending);
+  const ReceiveEntry* entry = entry_of(told, own.sending);
+  if (!entry || !own.probed || entry->answered != own.probed || pair.probe.counted == own.probed) return;
+  pair.probe.counted = own.probed;
+  pair.path.arrives = entry->got;
+  if (entry->got) {
+    pair.path.missed = pair.path.changes = 0;
+    return;
+  }
+  pair.path.missed++;
+  pair.probe.next_ms = facts.now_ms + std::min(kLongestPauseMs, kPauseMs << std::min(pair.path.changes, 8u));
+  const bool other = facts.encapsulation == Encapsulation::kAuto && (pair.in_udp || told->udp);
+  if (pair.path.missed < kMissedRounds || !other) return;
+  pair.in_udp = !pair.in_udp;
+  pair.path.changes++;
+}
+
+std::vector<std::string> Associations::probes(const AssociationFacts& facts) {
+  std::vector<std::string> names;
+  for (const auto& [name, peer] : facts.peers) {
+    AssociationDocument& own = documents_.at(name);
+    Pair& pair = pairs_.at(name);
+    if (!entry_of(valid(facts, name, peer), own.sending)) continue;
+    if (pair.probe.spi != own.sending) pair.watch(own.sending);
+    const bool waits = pair.probe.sent && pair.probe.counted != own.probed;
+    if (pair.path.arrives || waits || facts.now_ms < pair.probe.next_ms) continue;
+    pair.probe.sent = true;
+    own.probed++;
+    names.push_back(name);
+  }
+  return names;
 }
 
 void Associations::offer(const AssociationFacts& facts, const AssociationDocument* told,
@@ -163,8 +248,10 @@ void Associations::offer(const AssociationFacts& facts, const AssociationDocumen
   if (pair.adopted && told && own.send)
     due = due || std::none_of(told->receive.begin(), told->receive.end(),
                               [&](const ReceiveEntry& e) { return e.spi == own.sending; });
-  if (!due) return;
-  own.send = SendOffer{random_(kAssociationNonceBytes), *newest};
+  const uint16_t port = port_for(facts, told, own, pair.in_udp);
+  if (told && own.send) due = due || own.send->udp != port;
+  if (!due || (!port && facts.encapsulation == Encapsulation::kUdp)) return;
+  own.send = SendOffer{random_(kAssociationNonceBytes), *newest, port};
   pair.settled = true;
   pair.adopted = false;
   pair.used.clear();
@@ -186,8 +273,10 @@ void Associations::send(const AssociationFacts& facts, const AssociationDocument
   own.sending = next->spi;
   pair.sending_epoch = own.send->epoch;
   pair.sending_gone_ms = -1;
-  work.push_back(
-      {AssociationWork::kAddOutbound, own.peer, {next->epoch, facts.self, own.peer, next->of, next->nonce, next->spi}});
+  work.push_back({AssociationWork::kAddOutbound,
+                  own.peer,
+                  {next->epoch, facts.self, own.peer, next->of, next->nonce, next->spi},
+                  own.send->udp});
 }
 
 void Associations::failed(const AssociationWork& work) {
@@ -211,11 +300,11 @@ std::vector<AssociationWork> Associations::removals(const AssociationFacts& fact
     const AssociationDocument& own = documents_.at(name);
     Pair& pair = pairs_.at(name);
     auto remove = [&, &peer_name = name](AssociationWork::What what, uint32_t spi) {
-      AssociationWork item{what, peer_name, {}};
+      AssociationWork item{what, peer_name, {}, 0};
       item.name.spi = spi;
       work.push_back(std::move(item));
     };
-    for (uint32_t spi : peer.inbound)
+    for (const auto& [spi, packets] : peer.inbound)
       if (!pair.inbound.count(spi)) remove(AssociationWork::kRemoveInbound, spi);
     for (const auto& [spi, worn] : peer.outbound) {
       auto retired = pair.retired.find(spi);

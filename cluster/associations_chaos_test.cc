@@ -1,5 +1,5 @@
 // A world in which everything goes wrong that may: kills at any point, reboots, flushed kernels, lost, late, repeated
-// and reordered documents, rotations on top of one another, clocks that jump, keys that change.
+// and reordered documents, rotations on top of one another, clocks that jump, keys that change, ways that are blocked.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -72,16 +72,34 @@ struct Accidents {
         if (late.size() > 20) late.pop_front();
     }
   }
+  // What passes, and what the operators and the hosts allow.
+  void to_path(const std::string& a, const std::string& b) {
+    Machine& m = w.at(a);
+    switch (w.below(4)) {
+      case 0:
+        m.udp = w.below(2) ? 4793 : 0;
+        return;
+      case 1:
+        m.encapsulation = static_cast<Encapsulation>(w.below(3));
+        return;
+      case 2:
+        w.blocked.insert({a, b, w.below(2)});
+        return;
+      default:
+        w.blocked.clear();
+    }
+  }
   void next() {
     const std::string a = w.names_[w.below(static_cast<unsigned>(w.names_.size()))];
     const std::string b = w.names_[w.below(static_cast<unsigned>(w.names_.size()))];
-    const unsigned dice = w.below(24);
+    const unsigned dice = w.below(25);
     if (dice < 6) to_agent(a);
     if (dice >= 6 && dice < 10) to_kernel(a, b);
     if (dice >= 10 && dice < 16) to_documents(a, b);
     if (dice == 16) w.learn(a);
     if (dice >= 17 && dice < 20 && a != b) w.deliver(a, b);
-    if (dice >= 20) w.pass(a);
+    if (dice >= 20 && dice < 24) w.pass(a);
+    if (dice == 24) to_path(a, b);
     if (w.below(5) == 0) w.everything();
     w.now += w.below(400);
   }
@@ -99,7 +117,12 @@ TEST_P(Chaos, NeverAKeyTwiceAndAlwaysBackInOrder) {
       if (HasFatalFailure()) return;
     }
     w.fail_some = false;
-    for (const auto& name : w.names_) w.learn(name);
+    w.blocked.clear();
+    for (const auto& name : w.names_) {
+      w.learn(name);
+      w.at(name).encapsulation = Encapsulation::kAuto;
+      w.at(name).udp = 4793;
+    }
     w.settle();
     w.expect_orderly();
     if (HasFailure()) return;

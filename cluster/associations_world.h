@@ -25,6 +25,8 @@ using KeyName = std::tuple<std::string, std::string, std::string, std::string, s
 
 struct Sa {
   KeyName key;
+  uint16_t udp = 0;
+  uint64_t packets = 0;
   bool worn = false;
 };
 
@@ -40,6 +42,8 @@ struct Machine {
   std::vector<std::string> epochs;                                  // as this one knows
   std::set<std::string> open;
   bool jumped = false;
+  uint16_t udp = 4793;
+  Encapsulation encapsulation = Encapsulation::kAuto;
 };
 
 class World {
@@ -59,6 +63,7 @@ class World {
   int64_t now = 1000;
   int number_ = 0;
   bool fail_some = false;
+  std::set<std::tuple<std::string, std::string, bool>> blocked;  // from, to, in UDP
 
   unsigned below(unsigned n) { return std::uniform_int_distribution<unsigned>(0, n - 1)(random_); }
   std::string bytes(size_t count) {
@@ -95,6 +100,8 @@ class World {
     f.epochs = m.epochs;
     f.open = m.open;
     f.clock_jumped = m.jumped;
+    f.encapsulation = m.encapsulation;
+    f.udp = m.udp;
     for (const auto& [name, other] : machines_) {
       if (name == m.name) continue;
       auto& peer = f.peers[name];
@@ -103,7 +110,7 @@ class World {
       if (auto out = m.outbound.find(name); out != m.outbound.end())
         for (const auto& [spi, sa] : out->second) peer.outbound[spi] = sa.worn;
       if (auto in = m.inbound.find(name); in != m.inbound.end())
-        for (const auto& [spi, sa] : in->second) peer.inbound.insert(spi);
+        for (const auto& [spi, sa] : in->second) peer.inbound[spi] = sa.packets;
     }
     return f;
   }
@@ -125,16 +132,18 @@ class World {
       }
       const KeyName key = key_of(m, work.name, work.peer);
       if (work.what == What::kAddInbound) {
-        ASSERT_TRUE(m.inbound[work.peer].emplace(work.name.spi, Sa{key}).second) << "an SPI twice";
+        ASSERT_TRUE(m.inbound[work.peer].emplace(work.name.spi, Sa{key, work.udp}).second) << "an SPI twice";
       } else {
         ASSERT_TRUE(sent_with.insert(key).second) << "a key twice for sending";
-        ASSERT_TRUE(m.outbound[work.peer].emplace(work.name.spi, Sa{key}).second);
+        ASSERT_TRUE(m.outbound[work.peer].emplace(work.name.spi, Sa{key, work.udp}).second);
       }
       if (steps == 1 && below(2)) return;
     }
     if (steps < 2) return;
     for (const auto& other : names_)
       if (other != name) m.policy[other] = m.engine->sending(other);
+    for (const auto& peer : m.engine->probes(f))
+      if (flows(name, peer)) at(peer).inbound[name][m.policy[peer]].packets += 3;
     if (steps < 3) return;
     for (const auto& work : m.engine->removals(f))
       (work.what == What::kRemoveInbound ? m.inbound : m.outbound)[work.peer].erase(work.name.spi);
@@ -157,7 +166,8 @@ class World {
     const uint32_t spi = from.policy[b];
     auto out = from.outbound[b].find(spi);
     auto in = at(b).inbound[a].find(spi);
-    return spi && out != from.outbound[b].end() && in != at(b).inbound[a].end() && out->second.key == in->second.key;
+    return spi && out != from.outbound[b].end() && in != at(b).inbound[a].end() && out->second.key == in->second.key &&
+           out->second.udp == in->second.udp && !blocked.count({a, b, out->second.udp != 0});
   }
   bool all_flow() {
     for (const auto& a : names_)

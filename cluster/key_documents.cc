@@ -52,6 +52,12 @@ Result<Json> parse(const std::string& text, const std::string& source) {
   return json;
 }
 
+void read_port(ObjectReader& r, uint16_t& port) {
+  uint32_t value = 0;
+  r.optional("udp", value, 0, UINT16_MAX);
+  port = static_cast<uint16_t>(value);
+}
+
 int64_t read_seconds(ObjectReader& r, const char* key, int64_t min, int64_t max) {
   const Json* value = r.find(key);
   if (value && value->is_number_integer() && value->get<int64_t>() >= min && value->get<int64_t>() <= max)
@@ -122,9 +128,12 @@ Result<AssociationDocument> decode_association(const std::string& text, const st
   const bool sends = r.object("send", [&](ObjectReader& item) {
     read_bytes(item, "instance", offer.instance, kDrawnBytes, kDrawnBytes);
     read_epoch(item, "epoch", offer.epoch);
+    read_port(item, offer.udp);
   });
   if (sends) document.send = std::move(offer);
   r.optional("sending", document.sending, 0, UINT32_MAX);
+  r.optional("probed", document.probed, 0, UINT32_MAX);
+  read_port(r, document.udp);
   r.each(
       "receive",
       [&](ObjectReader& item) {
@@ -133,6 +142,8 @@ Result<AssociationDocument> decode_association(const std::string& text, const st
         read_epoch(item, "epoch", entry.epoch);
         read_bytes(item, "of", entry.of, kDrawnBytes, kDrawnBytes);
         read_bytes(item, "nonce", entry.nonce, kDrawnBytes, kDrawnBytes);
+        item.optional("answered", entry.answered, 0, UINT32_MAX);
+        item.optional("got", entry.got);
         document.receive.push_back(std::move(entry));
       },
       AssociationDocument::kMaxReceive);
@@ -148,10 +159,18 @@ std::string encode(const AssociationDocument& document) {
             {"peerKey", document.peer_key},
             {"sending", document.sending},
             {"receive", Json::array()}};
-  if (document.send) json["send"] = {{"instance", to_base64(document.send->instance)}, {"epoch", document.send->epoch}};
-  for (const auto& entry : document.receive)
-    json["receive"].push_back(
-        {{"spi", entry.spi}, {"epoch", entry.epoch}, {"of", to_base64(entry.of)}, {"nonce", to_base64(entry.nonce)}});
+  if (document.probed) json["probed"] = document.probed;
+  if (document.udp) json["udp"] = document.udp;
+  if (document.send) {
+    json["send"] = {{"instance", to_base64(document.send->instance)}, {"epoch", document.send->epoch}};
+    if (document.send->udp) json["send"]["udp"] = document.send->udp;
+  }
+  for (const auto& entry : document.receive) {
+    Json item{
+        {"spi", entry.spi}, {"epoch", entry.epoch}, {"of", to_base64(entry.of)}, {"nonce", to_base64(entry.nonce)}};
+    if (entry.answered) item.update({{"answered", entry.answered}, {"got", entry.got}});
+    json["receive"].push_back(std::move(item));
+  }
   return dump_json(json);
 }
 

@@ -47,13 +47,16 @@ std::string encode(const SealedCopy& copy);
 struct SendOffer {
   std::string instance;  // 16 raw bytes the sender drew
   std::string epoch;
+  uint16_t udp = 0;  // it will send ESP in UDP, to this port of the receiver; 0: plain ESP
   friend bool operator==(const SendOffer&, const SendOffer&) = default;
 };
 struct ReceiveEntry {
   uint32_t spi = 0;
   std::string epoch;
-  std::string of;     // the instance it is for
-  std::string nonce;  // 16 raw bytes the receiver drew
+  std::string of;         // the instance it is for
+  std::string nonce;      // 16 raw bytes the receiver drew
+  uint32_t answered = 0;  // the sender's round of probes `got` is about; 0: none yet
+  bool got = false;       // packets have arrived with it since the round before
   friend bool operator==(const ReceiveEntry&, const ReceiveEntry&) = default;
 };
 struct AssociationDocument {
@@ -63,6 +66,8 @@ struct AssociationDocument {
   std::optional<SendOffer> send;
   uint32_t sending = 0;  // the SPI in use; 0: none
   std::vector<ReceiveEntry> receive;
+  uint32_t probed = 0;  // rounds of probes that were sent, whatever the SPI
+  uint16_t udp = 0;     // the port at which this node takes ESP in UDP; 0: it does not
   friend bool operator==(const AssociationDocument&, const AssociationDocument&) = default;
 };
 Result<AssociationDocument> decode_association(const std::string& text, const std::string& source);

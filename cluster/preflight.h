@@ -18,10 +18,11 @@
 #include "cluster/manager_client.h"
 #include "cluster/membership.h"
 #include "state/paths.h"
+#include "state/vxlan_port.h"
 
 namespace fairlead::cluster {
 
-inline constexpr uint16_t kIpsecUdpPort = 4793;  // ESP in UDP, where protocol 50 does not pass
+inline constexpr uint16_t kIpsecUdpPort = kEspInUdpPort;  // where protocol 50 does not pass
 inline constexpr int64_t kClockToleranceMs = 2000;
 
 // UDP ports a node wants to be reached on.

@@ -19,6 +19,17 @@ TEST(IpsecText, SaysPerNodeWhatPasses) {
   EXPECT_EQ(ipsec_summary(Json::parse(kPeers)), "1 of 3 nodes; nothing passes both ways with n3, n4");
 }
 
+TEST(IpsecText, SaysInWhichFormAndWhatDoesNotArrive) {
+  const Json peers = Json::parse(R"([
+    {"node":"n2","sending":{"spi":"0x1","form":"UDP 4793","arrives":true,"reason":"of a firewall"},
+     "receiving":[{"spi":"0x2","form":"ESP"}]},
+    {"node":"n3","sending":{"spi":"0x3","form":"ESP","arrives":false},"receiving":[{"spi":"0x4","form":"UDP 4793"}]}])");
+  EXPECT_EQ(ipsec_sentence(peers),
+            "n2: sends 0x1 in UDP 4793, because of a firewall, receives 0x2 in ESP; "
+            "n3: sends 0x3 in ESP, which does not arrive, receives 0x4 in UDP 4793");
+  EXPECT_EQ(ipsec_summary(peers), "1 of 2 nodes, 1 of them sent to in UDP; nothing passes both ways with n3");
+}
+
 TEST(IpsecText, OfNothingSaysNothing) {
   EXPECT_EQ(ipsec_sentence(nullptr), "");
   EXPECT_EQ(ipsec_summary(Json::array()), "");

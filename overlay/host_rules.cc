@@ -28,8 +28,9 @@ std::string between(const HostRuleFacts& facts) {
          "    " +
          tunnel_ports(facts) +
          " counter drop comment \"only the kernel sends VXLAN\"\n"
-         "    meta l4proto esp counter drop\n" +
-         kEstablished +
+         "    meta l4proto esp counter drop\n"
+         "    udp dport " +
+         std::to_string(kEspInUdpPort) + " counter drop comment \"only the kernel sends ESP\"\n" + kEstablished +
          "    oifname \"ul*\" goto to_router\n"
          "    accept\n"
          "  }\n"

@@ -72,7 +72,9 @@ std::vector<PlannedNeighbour> endpoint_neighbours(const Endpoint& endpoint);
 // The same on one node and on many, so that a second node changes nothing for containers that run.
 inline constexpr uint32_t kOverlayOverhead = 50;  // outer Ethernet 14 + IPv4 20 + UDP 8 + VXLAN 8 (RFC 7348 section 5)
 inline constexpr uint32_t kIpv6Overhead = 20;     // more, when the underlay is IPv6
-inline constexpr uint32_t kEspOverhead = 34;      // SPI and sequence 8, IV 8, trailer 2, ICV 16 (RFC 4303, RFC 4106)
+// SPI and sequence 8, IV 8, trailer 2, ICV 16 (RFC 4303, RFC 4106); UDP 8 (RFC 3948), used or not: which form a packet
+// takes is found out per pair of nodes and may change.
+inline constexpr uint32_t kEspOverhead = 42;
 uint32_t container_mtu(const Network& network, uint32_t underlay_mtu, int underlay_family);
 
 }  // namespace fairlead::overlay

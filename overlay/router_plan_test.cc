@@ -127,9 +127,9 @@ TEST(ContainerMtu, IsTheDocumentsOrTheUnderlaysLessTheOverlay) {
 TEST(ContainerMtu, OfAnEncryptedNetworkLeavesRoomForEsp) {
   auto n = network({"10.32.0.0/16"});
   n.encryption = "ipsec";
-  EXPECT_EQ(container_mtu(n, 1500, AF_INET), 1416u);
-  EXPECT_EQ(container_mtu(n, 1500, AF_INET6), 1396u);
-  for (uint32_t underlay : {1499u, 1498u, 1497u}) EXPECT_EQ(container_mtu(n, underlay, AF_INET), 1412u) << underlay;
+  EXPECT_EQ(container_mtu(n, 1500, AF_INET), 1408u);
+  EXPECT_EQ(container_mtu(n, 1500, AF_INET6), 1388u);
+  for (uint32_t underlay : {1499u, 1498u, 1497u}) EXPECT_EQ(container_mtu(n, underlay, AF_INET), 1404u) << underlay;
   EXPECT_EQ(container_mtu(n, 60, AF_INET), 576u);
 }
 

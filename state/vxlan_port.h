@@ -13,6 +13,8 @@ namespace fairlead {
 inline constexpr uint16_t kVxlanPort = 4789;
 inline constexpr uint16_t kIpsecVxlanPort = 4790;
 inline constexpr uint16_t kWireguardVxlanPort = 4791;
+// Not of VXLAN: where a node takes ESP in UDP, unless its node.json says another (docs/encryption.md).
+inline constexpr uint16_t kEspInUdpPort = 4793;
 uint16_t vxlan_port(const Network& network);
 
 // Why the network may not use its port: a network with another kind of encryption has it, or every one of that kind has

@@ -20,7 +20,7 @@ def test_ENC_07_1_a_kernel_without_esp_is_told_everywhere(lab):
     if able:
         container.attach(conf)
         equal(node.ctl_json("status")["problems"], [], "nothing to complain about")
-        equal(container.ip_json("link", "show", "eth0")[0]["mtu"], 1416, "room for ESP")
+        equal(container.ip_json("link", "show", "eth0")[0]["mtu"], 1408, "room for ESP")
         contains(node.ctl_ok("network inspect secret"), "ipsec", "and said to be so")
         return
     try:

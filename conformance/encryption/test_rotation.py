@@ -83,7 +83,9 @@ class Stream:
     def _receive(self):
         while not self._stop.is_set() or self.sent > len(self.got):
             try:
-                self.got.add(int(self.receiver.recv(100)))
+                data = self.receiver.recv(100)
+                if data.strip(b"\0"):      # else an agent's probe
+                    self.got.add(int(data))
             except TimeoutError:
                 if self._stop.is_set():
                     return

@@ -186,7 +186,7 @@ def test_ISO_22_a_container_cannot_speak_to_the_tunnel_ports_of_any_node(lab):
             place = other if seen_at == "eth0" else world.node
 
             def attack(t=target, o=own):
-                for port in (4789, 4790, 4791):
+                for port in (4789, 4790, 4791, 4793):
                     send_udp(a, o, t, port, payload=vxlan, count=2)
                 send_ip(a, o, t, 50, b"\0\0\x57\x57\0\0\0\1" + bytes(32), count=2)
             if place is other:
