@@ -68,10 +68,14 @@ def mode(node, path):
 WIREGUARD = {"apiVersion": 1, "name": "appnet", "vni": 4097, "subnets": ["10.32.0.0/16"], "encryption": "wireguard"}
 
 
-def shows_fingerprints(nodes):
-    """Every node, of every node's public keys; for people those that count in a network's kind of encryption."""
+def public_keys_are_known(nodes):
+    """To every node those of every node; fingerprints are shown, for people those that count in a network's kind of encryption."""
     prints = [{"node": n.name, "sealKey": fingerprint(public_key(n)), "wireguardKey": fingerprint(public_key(n, "wireguard"))} for n in nodes]
     for node in nodes:
+        for other in nodes:
+            document = node.read_json(f"{STATE}/nodes/{other.name}.json")
+            equal(base64.b64decode(document["sealKey"]), public_key(other), f"{node.name} knows {other.name}'s public key")
+            equal(base64.b64decode(document["wireguardKey"]), public_key(other, "wireguard"), "and the one for WireGuard")
         eventually(lambda node=node: node.ctl_json("network inspect appnet")["keys"] == prints, 10, f"{node.name} shows them")
         contains(node.ctl_ok("network inspect appnet"), f"{nodes[-1].name} {prints[-1]['wireguardKey']}", "the text has them, too")
 
@@ -87,9 +91,7 @@ def test_ENC_21_19_20_25_an_epochs_secret_is_for_its_nodes_only_and_goes_with_th
             if other is not node:
                 equal(opened(private_key(node), first, sealed(other, first)), None, f"{node.name} opens {other.name}'s copy")
         equal(copies(node), [first], "a node has its own copies only")
-        document = node.read_json(f"{STATE}/nodes/{n2.name}.json")
-        equal(base64.b64decode(document["sealKey"]), public_key(n2), f"{node.name} knows n2's public key")
-        equal(base64.b64decode(document["wireguardKey"]), public_key(n2, "wireguard"), "and the one for WireGuard")
+    public_keys_are_known(nodes)
     lab.say("files: modes, and what is in them")
     for node in nodes:
         for path, wanted in ((f"{STATE}/keys", 0o700), (f"{STATE}/keys/seal.key", 0o600), (f"{STATE}/keys/wireguard.key", 0o600),
@@ -110,7 +112,6 @@ def test_ENC_21_19_20_25_an_epochs_secret_is_for_its_nodes_only_and_goes_with_th
         true(not found_in(said, [secret] + private), f"{node.name} tells no secret")
         limits = open(f"/proc/{node.daemons['fairlead-agent'].pid}/limits", encoding="ascii").read()
         contains(limits.replace(" ", ""), "Maxcorefilesize00", "no core dumps")
-    shows_fingerprints(nodes)
     lab.say("two rotations: what is over is gone")
     second = n1.ctl_json("cluster rotate keys", timeout=20)["epoch"]
     equal(eventually(lambda: len(epochs(n3)) == 2 and agree(nodes), 10, "two epochs"), [second, first], "newest first")
