@@ -139,6 +139,11 @@ Result<PreflightPorts> preflight_ports(const Paths& paths, const std::string& se
     const bool known = std::find(ports.vxlan.begin(), ports.vxlan.end(), port) != ports.vxlan.end();
     if (network.encryption == "none" && !known && ports.vxlan.size() < kMaxPreflightPorts) ports.vxlan.push_back(port);
   }
+  const std::string file = paths.node_document();
+  auto text = read_file(file);
+  auto settings = text && *text ? parse_json(**text, file) : fail(file);
+  const int64_t ipsec = settings && settings->is_object() ? number_at(*settings, "ipsecUdpPort", kIpsecUdpPort) : 0;
+  ports.ipsec = ipsec > 0 && ipsec <= UINT16_MAX ? static_cast<uint16_t>(ipsec) : kIpsecUdpPort;
   ports.wireguard = kWireguardPort;
   for (const auto& node : read_all(paths.nodes(), decode_node))
     if (node.name == self && node.wireguard_port) ports.wireguard = static_cast<uint16_t>(node.wireguard_port);

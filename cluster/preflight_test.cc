@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cluster/preflight_probe.h"
@@ -155,6 +158,28 @@ TEST(Preflight, TakesOnlyPortsFromAPeer) {
         R"({"ports":{"vxlan":[1],"ipsec":1,"wireguard":70000}})",
         R"({"ports":{"vxlan":[1,2,3,4,5,6,7,8,9],"ipsec":1,"wireguard":1}})"})
     EXPECT_FALSE(ports_at(Json::parse(text))) << text;
+}
+
+TEST(Preflight, AsksForThePortsOfTheDocumentsOfThisNode) {
+  char folder[] = "/tmp/fairlead-preflight-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  Paths paths;
+  paths.state = folder;
+  paths.run = paths.state + "/run";
+  EXPECT_EQ(preflight_ports(paths, "n1")->all(), (std::vector<uint16_t>{4789, 4792, 4793}));
+  auto write = [&](const std::string& file, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(file).parent_path());
+    std::ofstream(file) << text;
+  };
+  write(paths.state + "/node.json", R"({"apiVersion":1,"ipsecUdpPort":4900})");
+  write(paths.nodes() + "/n1.json",
+        R"({"apiVersion":1,"name":"n1","number":1,"address":"192.0.2.1","wireguardPort":5000})");
+  write(paths.networks() + "/a.json",
+        R"({"apiVersion":1,"name":"a","vni":1,"subnets":["10.0.0.0/24"],"vxlanPort":8472})");
+  write(paths.networks() + "/b.json",
+        R"({"apiVersion":1,"name":"b","vni":2,"subnets":["10.0.1.0/24"],"encryption":"ipsec","vxlanPort":7000})");
+  EXPECT_EQ(preflight_ports(paths, "n1")->all(), (std::vector<uint16_t>{4789, 4900, 5000, 8472}));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Preflight, TriesSizesFromTheSmallestToJustBelowTheLinks) {
