@@ -6,9 +6,8 @@ from .cluster import Cluster
 from .kernel_state import kernels_agree, look
 
 
-@variants(balancer=[("ipvs", "ipvs"), "nft"])
-def test_OVL_30_what_is_missing_and_what_is_stale_in_a_kernel_is_found(lab, balancer):
-    cluster = Cluster(lab, networks=("appnet", "other"), balancer=balancer)
+def test_OVL_30_what_is_missing_and_what_is_stale_in_a_kernel_is_found(lab):
+    cluster = Cluster(lab, networks=("appnet", "other"))
     cluster.start_services()
     cluster.pair()
     cluster.service("web", vips=["10.32.255.1", "fd32::ffff:1"], ports=[{"port": 80, "targetPort": 7000, "published": 8000},
