@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -27,8 +28,8 @@ namespace {
 using cluster::now_ms;
 
 constexpr int kPassMs = 200, kAskMs = 10000, kReachMs = 3000;
-constexpr int64_t kListMs = 10000, kEndpointsMs = 30000, kAgainMs = 5000, kWantedMs = 1500, kHostMs = 5000,
-                  kLookMs = 1000;
+constexpr int64_t kListMs = 10000, kIdleMs = 5000, kEndpointsMs = 30000, kAgainMs = 5000, kWantedMs = 1500,
+                  kHostMs = 5000, kLookMs = 1000;
 constexpr size_t kMaxHeld = 256;
 
 std::string state_of(const std::string& path) {
@@ -57,6 +58,7 @@ std::vector<Prefix> BlockKeeper::Entry::usable() const {
   std::vector<Prefix> blocks = stored;
   if (file)
     for (const auto& part : file->giving) blocks = cluster::without(blocks, part);
+  for (const auto& [part, node] : disputed) blocks = cluster::without(blocks, part);
   return blocks;
 }
 
@@ -79,26 +81,19 @@ void BlockKeeper::pass() {
   if (state == "evicted")
     return remove_all_own(true,
                           "this node was removed from the cluster; leave it with: fairleadctl cluster leave --force");
-  if (state == "held" || member_.known().revision() == 0) return;
+  if (state == "held") return tell_while_held();
+  if (member_.known().revision() == 0) return;
+  const int64_t snapshots = member_.snapshots();
   auto step = member_.known().wait(seen_, 0);
-  if (!loaded_ || step.lost || !step.events.empty()) reload();
+  if (!loaded_ || snapshots != snapshots_ || step.lost || !step.events.empty()) reload();
+  snapshots_ = snapshots;
   if (!step.lost) seen_ = std::max(seen_, step.revision);
   for (auto& [name, entry] : entries_) {
     if (stop_.is_set()) return;
     if (auto done = tend(entry, state == "synced"); !done) say(entry, done.error().message);
   }
-  if (awaited_ && state == "synced") tell();
-}
-
-// The managers' store was put back from a copy, and they wait until everybody has told what he has.
-void BlockKeeper::tell() {
-  for (const auto& [name, entry] : entries_)
-    if (entry.pending || entry.listed_ms == 0) return;
-  if (auto told = member_.client().ask({{"op", "told"}}, kAskMs); !told)
-    log_debug(told.error().message);
-  else
-    log_info("cluster: the managers know this node's address blocks again");
-  awaited_ = false;  // until they say so again
+  if (!awaited_.empty() && state == "synced") tell();
+  if (managers_ && now_ms() - asked_ms_ > kIdleMs) managers_.reset();
 }
 
 Result<void> BlockKeeper::list_used(Entry& entry, bool everything) {
@@ -256,30 +251,28 @@ Result<void> BlockKeeper::ask(Entry& entry, const Json& more) {
                {"urgent", numbers(four.urgent, six.urgent)}};
   request.update(more);
   entry.ask_ms = now_ms() + (four.urgent || six.urgent ? kPassMs : kAgainMs);
-  FL_TRY(Json answer, member_.client().ask(request, kAskMs));
+  FL_TRY(Json answer, ask_managers(request));
   member_.reach(cluster::number_at(answer, "revision"), kReachMs);
   std::string trouble;
-  auto blocks = entry.file ? entry.file->blocks : std::vector<Prefix>();
-  for (const auto& item : answer.value("refused", Json::array())) {
-    const std::string block = cluster::text_at(item, "block");
-    if (auto prefix = Prefix::parse(block)) std::erase(blocks, *prefix);
-    entry.refused.push_back(block);
-    trouble = block + " is in use on this node, and belongs to node " + cluster::text_at(item, "node") +
-              " in the cluster; stop the containers here that have addresses of it";
-  }
-  std::string waiting;
-  for (const auto& name : answer.value("waiting", Json::array()))
-    if (name.is_string()) waiting += (waiting.empty() ? "" : ", ") + name.get<std::string>();
-  if (trouble.empty() && !waiting.empty())
+  FL_CHECK(take_refused(entry, answer, trouble));
+  const bool waits = answer.contains("waiting");
+  if (trouble.empty() && waits && (four.need || six.need)) {
+    std::string names;
+    for (const auto& name : answer["waiting"])
+      if (name.is_string()) names += (names.empty() ? "" : ", ") + name.get<std::string>();
+    if (names.empty()) names = "they ask";
     trouble =
-        "the managers' store has gone back in time; no block is given before these nodes have told theirs: " + waiting +
-        " (fairleadctl cluster accept there, or cluster evict)";
+        cluster::flag_at(answer, "restored")
+            ? "the managers' store has gone back in time; no block is given before these nodes have told theirs: " +
+                  names + " (fairleadctl cluster accept there, or cluster evict)"
+            : "the managers have just started; no block is given before these nodes have told theirs, or were away "
+              "for half a minute: " +
+                  names;
+  }
   if (trouble.empty() && answer.value("granted", Json::array()).empty() &&
-      ((four.need && four.free <= 0) || (six.need && six.free <= 0)) && !giving)
+      ((four.need && four.free <= 0) || (six.need && six.free <= 0)) && !giving && !waits)
     trouble = "all addresses are other nodes'; remove containers, or make a network with a larger subnet";
-  say(entry, trouble);
-  // What was refused is not this node's, whatever its file says.
-  if (entry.file && blocks != entry.file->blocks) return write_file(entry, blocks, entry.file->giving);
+  say(entry, trouble.empty() ? dispute_of(entry) : trouble);
   return {};
 }
 
@@ -298,13 +291,19 @@ Result<void> BlockKeeper::tend(Entry& entry, bool can_ask) {
   const bool forgotten = entry.file && std::any_of(entry.file->blocks.begin(), entry.file->blocks.end(),
                                                    [&](const Prefix& b) { return !cluster::covers(entry.stored, b); });
   // What the store does not say is this node's is not given away before the managers have heard of it.
-  if (!forgotten && !entry.stored.empty())
-    FL_CHECK(write_file(entry, entry.usable(), entry.file ? entry.file->giving : std::vector<Prefix>()));
+  if (!forgotten && !entry.stored.empty()) FL_CHECK(adopt(entry));
   entry.pending = std::any_of(held.begin(), held.end(), [&](const std::string& one) {
     return std::find(entry.refused.begin(), entry.refused.end(), one) == entry.refused.end();
   });
   if (!can_ask) return {};
-  if (!held.empty() && now >= entry.ask_ms) return ask(entry, {{"held", held}});
+  if ((!held.empty() || entry.disputing) && now >= entry.ask_ms) {
+    const bool disputing = std::exchange(entry.disputing, false);  // refused again, it is again
+    auto asked = ask(entry, {{"held", held}});
+    if (!asked) entry.disputing = disputing;
+    return asked;
+  }
+  if (auto part = conceded_part(entry); part && now >= entry.ask_ms) return ask(entry, {{"give", {part->to_string()}}});
+  if (!entry.disputed.empty() && entry.trouble.empty()) say(entry, dispute_of(entry));
   std::string why = overlap(entry);
   if (!why.empty()) say(entry, why);
   if (!why.empty() && entry.stored.empty()) return {};

@@ -53,10 +53,12 @@ class BlockKeeper {
     std::vector<Address> of_endpoints;
     std::map<Prefix, int64_t> empty_since;
     std::string trouble;
-    bool pending = false;              // the managers have not heard of all that is untold
-    std::vector<std::string> refused;  // what they said is another's
+    std::map<Prefix, std::string> disputed;  // parts of stored that another node, named there, uses as well
+    bool disputing = false;                  // the store has a dispute of ours with another's blocks
+    bool pending = false;                    // the managers have not heard of all that is untold
+    std::vector<std::string> refused;        // what they said is another's
 
-    std::vector<Prefix> usable() const;  // stored without what is being given back
+    std::vector<Prefix> usable() const;  // stored without what is being given back or disputed
   };
 
   void pass();
@@ -74,6 +76,13 @@ class BlockKeeper {
   Result<void> give(Entry& entry, const Prefix& part);
   Result<void> ask(Entry& entry, const Json& more);
   void tell();
+  void tell_while_held();
+  Result<void> tell_blocks(Entry& entry);
+  Result<Json> ask_managers(const Json& request);
+  Result<void> take_refused(Entry& entry, const Json& answer, std::string& trouble);
+  Result<void> adopt(Entry& entry);
+  static std::string dispute_of(const Entry& entry);
+  std::optional<Prefix> conceded_part(const Entry& entry) const;
   void say(Entry& entry, const std::string& trouble);
 
   Paths paths_;
@@ -83,9 +92,16 @@ class BlockKeeper {
   int64_t seen_ = 0;
   bool loaded_ = false;
   std::string told_;
-  bool awaited_ = false;                  // the managers wait for what this node has (cluster/restored)
+  bool calling_ = false;  // the roll is called (cluster/roll_call.h)
+  std::string awaited_;   // its id while the managers wait for what this node has
+  std::string told_to_;   // the last one that was told, and when
+  int64_t told_ms_ = 0, held_ms_ = 0;
+  int64_t snapshots_ = 0;
   std::map<std::string, Entry> entries_;  // by network
   std::set<std::string> networks_;        // that the cluster has, broken documents among them
+  // While there is something to ask: one connection for all networks.
+  std::optional<cluster::ManagerClient::Connection> managers_;
+  int64_t asked_ms_ = 0;
   int64_t prefixes_ms_ = 0;
   std::vector<std::pair<Prefix, std::string>> host_;  // what the host reaches by itself
   cluster::StopSignal stop_;

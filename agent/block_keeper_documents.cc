@@ -8,6 +8,7 @@
 #include "agent/block_keeper.h"
 #include "base/file.h"
 #include "cluster/document_check.h"
+#include "cluster/roll_call.h"
 #include "ipam/blocks.h"
 #include "state/store.h"
 
@@ -18,16 +19,19 @@ void BlockKeeper::reload() {
   auto snapshot = member_.known().snapshot([](const std::string&) { return true; });
   seen_ = snapshot.revision;
   std::map<std::string, Entry> entries;
-  awaited_ = false;
+  awaited_.clear();
+  calling_ = false;
   networks_.clear();
   constexpr std::string_view kNetworks = "networks/";
   for (const auto& [key, value] : snapshot.documents) {
     if (key.starts_with(kNetworks)) networks_.insert(key.substr(kNetworks.size()));
     auto json = parse_json(value, key);
     if (!json) continue;
-    if (key == "cluster/restored") {
-      for (const auto& name : json->is_object() ? json->value("waiting", Json::array()) : Json::array())
-        awaited_ = awaited_ || name == self_.name;
+    if (key == cluster::kRollCall) {
+      calling_ = true;
+      auto call = cluster::decode_roll_call(value);
+      if (call && std::find(call->waiting.begin(), call->waiting.end(), self_.name) != call->waiting.end())
+        awaited_ = call->id;
     } else if (key.starts_with("networks/")) {
       auto network = decode_network(*json, key);
       if (!network) continue;
@@ -37,6 +41,9 @@ void BlockKeeper::reload() {
         kept.wants4 = std::move(entry.wants4), kept.wants6 = std::move(entry.wants6);
         kept.asked4 = std::move(entry.asked4), kept.asked6 = std::move(entry.asked6);
         kept.stored = std::move(entry.stored);
+        if (entry.disputed.empty() && !kept.disputed.empty()) say(kept, "");
+        kept.disputed = std::move(entry.disputed);
+        kept.disputing = entry.disputing;
         entry = std::move(kept);
       } else {
         entry.network.name = network->name;
@@ -51,9 +58,11 @@ void BlockKeeper::reload() {
       if (blocks->node == self_.name) {
         if (blocks->number != self_.number) continue;  // a former member's of this name
         entry.stored = blocks->blocks;
+        entry.disputed = blocks->disputed;
         entry.wants4 = blocks->wants4;
         entry.wants6 = blocks->wants6;
       } else {
+        for (const auto& [part, node] : blocks->disputed) entry.disputing = entry.disputing || node == self_.name;
         for (int family : {AF_INET, AF_INET6}) {
           std::string& asked = family == AF_INET ? entry.asked4 : entry.asked6;
           if (!blocks->wants(family).empty() && asked != "now") asked = blocks->wants(family);

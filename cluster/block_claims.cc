@@ -21,7 +21,6 @@ namespace fairlead::cluster {
 namespace {
 
 constexpr int kAttempts = 50;
-constexpr const char* kRestored = "cluster/restored";
 constexpr size_t kMaxPrefixes = 4096;
 
 Result<NodeBlocks> decode(const std::string& key, const std::string& value) {
@@ -47,15 +46,6 @@ bool lists(const Json& request, const char* key, int family) {
   auto list = request.find(key);
   if (list == request.end() || !list->is_array()) return false;
   return std::any_of(list->begin(), list->end(), [&](const Json& item) { return item == (family == AF_INET ? 4 : 6); });
-}
-
-Result<std::vector<std::string>> decode_waiting(const std::string& text) {
-  FL_TRY(Json json, parse_json(text, kRestored));
-  std::vector<std::string> names;
-  ObjectReader r(json, kRestored);
-  r.optional("waiting", names, kMaxNodeNumber);
-  FL_CHECK(r.finish());
-  return names;
 }
 
 std::string departed_key(const NodeBlocks& blocks) {
@@ -86,6 +76,8 @@ struct BlockClaims::Space {
     return all;
   }
   void take_held(const Prefix& prefix, Json& answer);
+  void dispute(const Prefix& part);
+  void settle_disputes(std::map<std::string, NodeBlocks> before);
   void take_back_departed(const Identity& who, const Prefix& prefix);
 };
 
@@ -106,6 +98,20 @@ void BlockClaims::Space::take_back_departed(const Identity& who, const Prefix& p
   }
 }
 
+// Both use it: its owner in the store gives no address of it, either.
+void BlockClaims::Space::dispute(const Prefix& part) {
+  for (auto& [name, blocks] : others)
+    for (const auto& block : blocks.blocks)
+      if (block.overlaps(part)) blocks.disputed[block.length > part.length ? block : part] = own.node;
+}
+
+// Writes down whose disputes with this node are others than before.
+void BlockClaims::Space::settle_disputes(std::map<std::string, NodeBlocks> before) {
+  for (const auto& [name, blocks] : others)
+    if (blocks.disputed != before[name].disputed)
+      changes.push_back({store_key("blocks/" + network.name + "/" + name), encode(blocks)});
+}
+
 void BlockClaims::Space::take_held(const Prefix& prefix, Json& answer) {
   const Prefix* subnet = network.subnet(prefix.family());
   if (!subnet || !subnet->contains(prefix) || covers(own.blocks, prefix)) return;
@@ -115,7 +121,7 @@ void BlockClaims::Space::take_held(const Prefix& prefix, Json& answer) {
       for (const auto& block : blocks.blocks)
         if (block.overlaps(prefix)) {
           answer["refused"].push_back({{"block", prefix.to_string()}, {"node", blocks.node}});
-          return;
+          return dispute(prefix);
         }
   // A whole block the node already divides its addresses by, or the block around an address.
   if (prefix.host_bits() > 0) {
@@ -168,49 +174,6 @@ Result<BlockClaims::Space> BlockClaims::read(const Identity& who, const std::str
   return space;
 }
 
-// Who still has to tell its blocks; evicted ones never will.
-Result<std::vector<std::string>> BlockClaims::waiting_for(Space& space) const {
-  std::vector<std::string> names;
-  FL_TRY(auto restored, etcd_.get(store_key(kRestored)));
-  space.unchanged.push_back({restored ? EtcdCompare::kModifiedAt : EtcdCompare::kAbsent, store_key(kRestored), "",
-                             restored ? restored->modified : 0});
-  if (!restored) return names;
-  FL_TRY(auto waiting, decode_waiting(restored->value));
-  for (auto& name : waiting) {
-    FL_TRY(auto member, etcd_.get(store_key("members/" + name)));
-    if (member) names.push_back(std::move(name));
-  }
-  return names;
-}
-
-Result<void> BlockClaims::note_restored() const {
-  FL_TRY(auto members, etcd_.range({store_key("members/"), prefix_end(store_key("members/"))}));
-  Json document{{"apiVersion", 1}, {"waiting", Json::array()}};
-  for (const auto& stored : members.documents) {
-    auto member = decode_member(stored.value);
-    if (member && takes_part(member->role)) document["waiting"].push_back(member->name);
-  }
-  FL_TRY(auto applied,
-         etcd_.apply({{EtcdCompare::kAbsent, store_key(kRestored)}}, {{store_key(kRestored), dump_json(document)}}));
-  if (applied.done)
-    log_warning("the store has gone back in time; no address block is given until all nodes told theirs");
-  return {};
-}
-
-Result<void> BlockClaims::told(const Identity& who) const {
-  for (int i = 0; i < kAttempts; i++) {
-    FL_TRY(auto restored, etcd_.get(store_key(kRestored)));
-    if (!restored) return {};
-    FL_TRY(auto waiting, decode_waiting(restored->value));
-    std::erase(waiting, who.name);
-    EtcdChange change{restored->key, std::nullopt};
-    if (!waiting.empty()) change.value = dump_json({{"apiVersion", 1}, {"waiting", waiting}});
-    FL_TRY(auto applied, etcd_.apply({{EtcdCompare::kModifiedAt, restored->key, "", restored->modified}}, {change}));
-    if (applied.done) return {};
-  }
-  return fail("many tell their blocks at once; try again", EAGAIN);
-}
-
 bool BlockClaims::somebody_waits(const Space& space, int family) const {
   return std::any_of(space.others.begin(), space.others.end(), [&](const auto& other) {
     return other.second.wants(family) == "now" && feed_.get("live/" + other.first);
@@ -222,8 +185,14 @@ Result<bool> BlockClaims::claim_once(const Identity& who, const Json& request, J
   FL_TRY(Space space, read(who, text_at(request, "network")));
   FL_TRY(auto held, prefixes_at(request, "held"));
   FL_TRY(auto given, prefixes_at(request, "give"));
-  FL_TRY(auto waiting, waiting_for(space));
-  answer = {{"revision", 0}, {"granted", Json::array()}, {"refused", Json::array()}, {"waiting", waiting}};
+  FL_TRY(auto call, calls_.waiting(space.unchanged));
+  answer = {{"revision", 0}, {"granted", Json::array()}, {"refused", Json::array()}};
+  if (call) answer.update({{"waiting", call->waiting}, {"restored", call->restored}});
+  auto before = space.others;
+  // Whoever tells what it holds tells everything the store does not know: what it no longer names is settled.
+  if (request.contains("held"))
+    for (auto& [name, blocks] : space.others)
+      std::erase_if(blocks.disputed, [&](const auto& one) { return one.second == who.name; });
   for (const auto& prefix : held) {
     space.take_back_departed(who, prefix);
     space.take_held(prefix, answer);
@@ -234,7 +203,7 @@ Result<bool> BlockClaims::claim_once(const Identity& who, const Json& request, J
     std::string& wants = space.own.wants(family);
     wants.clear();
     if (!lists(request, "need", family)) continue;
-    auto block = waiting.empty() ? choose_block(space.network, subnet, space.taken()) : std::nullopt;
+    auto block = !call ? choose_block(space.network, subnet, space.taken()) : std::nullopt;
     // What somebody gave back for a container that waits is that one's.
     const bool tight = block && block->length > block_length(space.network, subnet);
     if (tight && !lists(request, "urgent", family) && somebody_waits(space, family)) block.reset();
@@ -245,10 +214,13 @@ Result<bool> BlockClaims::claim_once(const Identity& who, const Json& request, J
       wants = lists(request, "urgent", family) ? "now" : "soon";
     }
   }
+  space.settle_disputes(std::move(before));
+  std::erase_if(space.own.disputed, [&](const auto& one) { return !covers(space.own.blocks, one.first); });
   space.own.blocks = joined(space.network, std::move(space.own.blocks));
   const std::string document = encode(space.own);
   if (document == space.own_before && space.changes.empty()) return true;
-  if (space.own_before.empty() && space.own.blocks.empty() && space.own.wants4.empty() && space.own.wants6.empty())
+  if (space.changes.empty() && space.own_before.empty() && space.own.blocks.empty() && space.own.wants4.empty() &&
+      space.own.wants6.empty())
     return true;
   space.changes.push_back({store_key("blocks/" + space.own.network + "/" + who.name), document});
   FL_TRY(auto applied, etcd_.apply(space.unchanged, space.changes));
@@ -265,6 +237,17 @@ Result<Json> BlockClaims::claim(const Identity& who, const Json& request) {
     if (done) return answer;
   }
   return fail("blocks of network " + text_at(request, "network") + " are being claimed by many; try again", EAGAIN);
+}
+
+// With members that are none any more.
+Result<void> BlockClaims::end_disputes(const std::string& key) const {
+  FL_TRY(auto document, etcd_.get(store_key(key)));
+  if (!document) return {};
+  FL_TRY(NodeBlocks blocks, decode(key, document->value));
+  std::erase_if(blocks.disputed, [&](const auto& one) { return !feed_.get("members/" + one.second); });
+  FL_CHECK(etcd_.apply({{EtcdCompare::kModifiedAt, document->key, "", document->modified}},
+                       {{document->key, encode(blocks)}}));
+  return {};
 }
 
 // Everything of a node goes to departed/, unless it is (again) the member it was.
@@ -318,12 +301,16 @@ bool BlockClaims::may_be_used(const NodeBlocks& blocks, const Feed::Documents& d
 
 Result<void> BlockClaims::tend(int64_t now_ms, int64_t grace_ms) {
   std::lock_guard lock(tending_);
-  if (feed_.get(kRestored)) return {};  // the store does not know who has what
+  if (!calls_.is_open() || feed_.get(kRollCall)) return {};  // the store may not know who has what
   auto wanted = [](const std::string& key) { return key.starts_with("blocks/") || key.starts_with("departed/"); };
   const auto all = feed_.snapshot(wanted).documents;
   for (auto i = all.lower_bound("blocks/"); i != all.end() && i->first.starts_with("blocks/"); ++i) {
     auto blocks = decode(i->first, i->second);
-    if (blocks && !is_member_of(feed_.get("members/" + blocks->node), *blocks)) FL_CHECK(set_apart(i->first, *blocks));
+    if (!blocks) continue;
+    if (!is_member_of(feed_.get("members/" + blocks->node), *blocks)) FL_CHECK(set_apart(i->first, *blocks));
+    if (std::any_of(blocks->disputed.begin(), blocks->disputed.end(),
+                    [&](const auto& one) { return !feed_.get("members/" + one.second); }))
+      FL_CHECK(end_disputes(i->first));
   }
   std::erase_if(quiet_since_, [&](const auto& entry) { return !all.count(entry.first); });
   Feed::Documents endpoints;

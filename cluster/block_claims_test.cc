@@ -9,39 +9,26 @@
 #include <nlohmann/json.hpp>
 
 #include "cluster/block_plan.h"
-#include "cluster/etcd_world.h"
-#include "cluster/member_documents.h"
-#include "cluster/registry.h"
+#include "cluster/etcd_test.h"
 
 namespace fairlead::cluster {
 namespace {
 
 class BlockClaimsTest : public EtcdTest {
  protected:
-  void network(const std::string& subnet) {
-    put("networks/net", R"({"apiVersion":1,"name":"net","vni":4097,"subnets":[")" + subnet + R"("]})");
-  }
-  Identity member(const std::string& name, uint32_t number) {
-    HostPort where{*Address::parse("192.0.2.1")};
-    put("members/" + name, encode(MemberRecord{name, "node", number, where, "", 0}));
-    return {"c1", "node", name, number};
+  void SetUp() override {
+    EtcdTest::SetUp();
+    if (!etcd_) return;
+    calls_ = std::make_unique<RollCall>(*etcd_, feed_, [] { return 0; });
+    ASSERT_TRUE(calls_->begin());
   }
   NodeBlocks blocks_of(const std::string& name) {
     auto document = etcd_->get(store_key("blocks/net/" + name));
     if (!document || !*document) return {};
     return *decode_node_blocks(*parse_json((*document)->value, "b"), "b");
   }
-  // What tend() goes by.
-  void listen() {
-    const std::string prefix = kStorePrefix;
-    auto all = etcd_->range({prefix, prefix_end(prefix)});
-    ASSERT_TRUE(all);
-    Feed::Documents documents;
-    for (auto& d : all->documents) documents[d.key.substr(prefix.size())] = d.value;
-    feed_.replace(documents, all->revision);
-  }
 
-  Feed feed_;
+  std::unique_ptr<RollCall> calls_;
 };
 
 Json claim_of(const Json& more) {
@@ -56,7 +43,7 @@ TEST_F(BlockClaimsTest, TwoHundredNodesAtOnceByThreeManagersGetDistinctBlocks) {
   std::vector<Identity> nodes;
   for (int i = 0; i < kNodes; i++) nodes.push_back(member("n" + std::to_string(i), static_cast<uint32_t>(i + 1)));
   std::vector<std::unique_ptr<BlockClaims>> managers;
-  for (int i = 0; i < kManagers; i++) managers.push_back(std::make_unique<BlockClaims>(*etcd_, feed_));
+  for (int i = 0; i < kManagers; i++) managers.push_back(std::make_unique<BlockClaims>(*etcd_, feed_, *calls_));
   std::vector<std::thread> threads;
   std::atomic<int> granted{0};
   for (int t = 0; t < kManagers * 4; t++)
@@ -84,7 +71,7 @@ TEST_F(BlockClaimsTest, TwoHundredNodesAtOnceByThreeManagersGetDistinctBlocks) {
 
 TEST_F(BlockClaimsTest, WhatIsGivenBackAndWhatIsHeldIsBelievedAndAnothersIsRefused) {
   network("10.32.0.0/28");
-  BlockClaims claims(*etcd_, feed_);
+  BlockClaims claims(*etcd_, feed_, *calls_);
   Identity n1 = member("n1", 1), n2 = member("n2", 2);
   auto held = claims.claim(n1, claim_of({{"held", {"10.32.0.9/32"}}, {"need", Json::array()}}));
   ASSERT_TRUE(held) << held.error().message;
@@ -109,7 +96,7 @@ TEST_F(BlockClaimsTest, WhatIsGivenBackAndWhatIsHeldIsBelievedAndAnothersIsRefus
 
 TEST_F(BlockClaimsTest, AFormerMembersAddressesRestUntilNothingSpeaksForItAndTheGraceIsOver) {
   network("10.32.0.0/29");
-  BlockClaims claims(*etcd_, feed_);
+  BlockClaims claims(*etcd_, feed_, *calls_);
   Identity n1 = member("n1", 1), n2 = member("n2", 2);
   ASSERT_TRUE(claims.claim(n2, claim_of(Json::object())));
   ASSERT_TRUE(claims.claim(n2, claim_of(Json::object())));
@@ -146,6 +133,36 @@ TEST_F(BlockClaimsTest, AFormerMembersAddressesRestUntilNothingSpeaksForItAndThe
   EXPECT_EQ(blocks_of("n2").number, 3u);
   tend(13200);
   EXPECT_EQ(n1_gets(), 1u) << "the rest is free";
+}
+
+// Both use it after a store was put back: neither gives any of it, and what one does not need is the other's.
+TEST_F(BlockClaimsTest, WhatTwoNodesUseIsDisputedUntilOneOfThemGivesItUp) {
+  network("10.32.0.0/28");
+  BlockClaims claims(*etcd_, feed_, *calls_);
+  Identity n1 = member("n1", 1), n2 = member("n2", 2);
+  auto ask = [&](const Identity& who, const Json& more) { return claims.claim(who, claim_of(more)); };
+  ASSERT_TRUE(ask(n1, Json::object()));
+  const Prefix block = blocks_of("n1").blocks.at(0);
+  const Json held{{"held", {block.to_string()}}, {"need", Json::array()}};
+  for (int i = 0; i < 2; i++) {
+    auto refused = ask(n2, held);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ((*refused)["refused"].size(), 1u);
+    EXPECT_EQ(blocks_of("n1").disputed, (std::map<Prefix, std::string>{{block, "n2"}}));
+  }
+  ASSERT_TRUE(ask(n2, {{"held", Json::array()}, {"need", Json::array()}}));
+  EXPECT_TRUE(blocks_of("n1").disputed.empty()) << "n2 no longer has it";
+  ASSERT_TRUE(ask(n2, held));
+  ASSERT_TRUE(ask(n1, {{"give", {block.to_string()}}, {"need", Json::array()}}));
+  EXPECT_TRUE(blocks_of("n1").disputed.empty());
+  ASSERT_TRUE(ask(n2, held));
+  EXPECT_EQ(blocks_of("n2").blocks, (std::vector<Prefix>{block})) << "n1 had no use for it";
+  ASSERT_TRUE(ask(n1, {{"held", {block.to_string()}}, {"need", Json::array()}}));
+  EXPECT_EQ(blocks_of("n2").disputed, (std::map<Prefix, std::string>{{block, "n1"}}));
+  put("members/n1", std::nullopt);
+  listen();
+  ASSERT_TRUE(claims.tend(0, 1000));
+  EXPECT_TRUE(blocks_of("n2").disputed.empty()) << "with whom there is a dispute is no member any more";
 }
 
 }  // namespace

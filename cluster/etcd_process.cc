@@ -37,8 +37,12 @@ constexpr int kEndMs = 2000;
 
 }  // namespace
 
-EtcdProcess::EtcdProcess(const Paths& paths, const Membership& self)
-    : folder_(paths.run + "/etcd"), data_(paths.state + "/etcd"), self_(self), pki_(paths.state + "/pki") {}
+EtcdProcess::EtcdProcess(const Paths& paths, const Membership& self, std::function<void()> starting)
+    : folder_(paths.run + "/etcd"),
+      data_(paths.state + "/etcd"),
+      self_(self),
+      pki_(paths.state + "/pki"),
+      starting_(std::move(starting)) {}
 
 EtcdProcess::~EtcdProcess() {
   if (pid_ <= 0) return;
@@ -103,6 +107,7 @@ Result<void> EtcdProcess::tend() {
   }
   if (pid_ > 0 || (started_ms_ && now_ms() < started_ms_ + kRestartMs)) return {};
   started_ms_ = now_ms();
+  if (starting_) starting_();
   return start();
 }
 

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace fairlead::cluster {
 
 class EtcdProcess {
  public:
-  EtcdProcess(const Paths& paths, const Membership& self);
+  // starting: called before each start.
+  EtcdProcess(const Paths& paths, const Membership& self, std::function<void()> starting = {});
   ~EtcdProcess();
   EtcdProcess(const EtcdProcess&) = delete;
   EtcdProcess& operator=(const EtcdProcess&) = delete;
@@ -33,6 +35,7 @@ class EtcdProcess {
   std::string folder_, data_;
   Membership self_;
   std::string pki_;
+  std::function<void()> starting_;
   pid_t pid_ = -1;
   int64_t started_ms_ = 0;
 };

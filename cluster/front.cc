@@ -9,11 +9,12 @@
 #include "base/log.h"
 #include "cluster/etcd_process.h"
 #include "cluster/member_documents.h"
+#include "cluster/seen_revision.h"
 
 namespace fairlead::cluster {
 namespace {
 
-constexpr int kMarkTries = 40, kKeepMs = 500, kHandshakeMs = 5000, kRetryMs = 200;
+constexpr int kMarkTries = 40, kKeepMs = 500, kClosedMs = 100, kHandshakeMs = 5000, kRetryMs = 200;
 constexpr int64_t kTendMs = 2000, kSweepMs = 30000, kCompareMs = 300000;
 
 }  // namespace
@@ -23,7 +24,8 @@ Front::Front(Paths paths, Membership self)
       self_(std::move(self)),
       etcd_(EtcdProcess(paths_, self_).socket_path()),
       registry_(paths_, self_, etcd_, feed_),
-      claims_(etcd_, feed_),
+      calls_(etcd_, feed_, [this] { return load_seen_revision(paths_, self_.cluster); }),
+      claims_(etcd_, feed_, calls_),
       epochs_(paths_, self_, etcd_, feed_) {
   keeper_ = std::thread([this] { keep(); });
   feeder_ = std::thread([this] { feed(); });
@@ -47,7 +49,7 @@ Result<void> Front::reload() {
 
 // The keeper's thread: etcd is its child.
 void Front::keep() {
-  EtcdProcess etcd(paths_, self_);
+  EtcdProcess etcd(paths_, self_, [this] { calls_.close(); });
   bool founded = !self_.founder;
   int64_t tend_at = 0;
   int marks = 0;
@@ -55,7 +57,9 @@ void Front::keep() {
   do {
     auto done = etcd.tend();
     if (done && !founded && now_ms() >= tend_at) {
-      done = registry_.found();
+      auto made = registry_.found();
+      done = made ? Result<void>() : fail(made.error());
+      if (made && *made) done = calls_.begin();
       // Until the directory says which networks are the cluster's, all are divided (ipam/blocks.h).
       if (done && marks++ < kMarkTries) done = registry_.imported();
       if (done) {
@@ -71,9 +75,11 @@ void Front::keep() {
       tend_at = now_ms() + kTendMs;
       tend_cluster();
     }
+    if (auto called = done && founded ? calls_.tend(now_ms()) : Result<void>(); !called)
+      log_debug(called.error().with("roll call").message);
     if (!done && done.error().message != told) log_error(done.error().message);
     told = done ? "" : done.error().message;
-  } while (stop_.sleep_ms(kKeepMs));
+  } while (stop_.sleep_ms(calls_.is_open() ? kKeepMs : kClosedMs));
 }
 
 // What any manager does for all: newcomers among the managers get their vote, what nobody owns is removed.
@@ -171,7 +177,8 @@ void Front::serve(Fd socket, const std::string& peer, Connection& connection) {
   auto secured = tls->accept(std::move(socket), kHandshakeMs, stop_);
   leave_handshake(peer);
   if (secured) {
-    Session({paths_, self_, etcd_, feed_, registry_, claims_, epochs_, preflight_, stop_}, std::move(*secured), peer)
+    Session({paths_, self_, etcd_, feed_, registry_, calls_, claims_, epochs_, preflight_, stop_}, std::move(*secured),
+            peer)
         .run();
   } else if (secured.error().sys != ECANCELED) {
     log_info("refused a connection from " + peer + ": " + secured.error().message);
@@ -190,13 +197,13 @@ void Front::reap(bool all) {
   }
 }
 
-// Nobody is let in before the store has been read.
+// Nobody is let in before the store has been read, and it is known how old it may be.
 void Front::listen() {
   Fd listener;
   std::string told;
   while (!stop_.is_set()) {
     Result<void> ready;
-    if (feed_.revision() == 0 || !feed_.get("cluster/settings"))
+    if (feed_.revision() == 0 || !feed_.get("cluster/settings") || !calls_.announced())
       ready = fail("the store cannot be read yet", EAGAIN);
     else if (auto loaded = reload(); !loaded)
       ready = fail(loaded.error());

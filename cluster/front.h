@@ -21,6 +21,7 @@
 #include "cluster/feed.h"
 #include "cluster/membership.h"
 #include "cluster/registry.h"
+#include "cluster/roll_call.h"
 #include "cluster/session.h"
 #include "cluster/tls.h"
 
@@ -61,6 +62,7 @@ class Front {
   EtcdClient etcd_;
   Feed feed_;
   Registry registry_;
+  RollCall calls_;
   BlockClaims claims_;
   EpochKeeper epochs_;
   StopSignal stop_;

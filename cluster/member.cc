@@ -10,7 +10,9 @@
 #include "cluster/check.h"
 #include "cluster/member_documents.h"
 #include "cluster/roles.h"
+#include "cluster/roll_call.h"
 #include "cluster/rotation.h"
+#include "cluster/seen_revision.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -18,16 +20,6 @@ namespace {
 constexpr int kSilenceMs = 6000, kAskMs = 10000, kCheckPauseMs = 200;
 constexpr int kRetryMs = 200, kMaxRetryMs = 2000;
 constexpr int64_t kCompareMs = 600000, kSaveMs = 5000, kClocksMs = 15000;
-
-std::string revision_path(const Paths& paths) { return paths.state + "/cluster-revision.json"; }
-
-int64_t load_revision(const Paths& paths, const std::string& cluster) {
-  auto text = read_file(revision_path(paths));
-  if (!text || !*text) return 0;
-  auto json = parse_json(**text, revision_path(paths));
-  bool ours = json && json->is_object() && text_at(*json, "cluster") == cluster;
-  return ours ? number_at(*json, "revision") : 0;
-}
 
 void take_documents(const Json& message, const char* field, Feed::Documents& documents) {
   auto part = message.find(field);
@@ -50,7 +42,7 @@ Member::Member(Paths paths, Membership self, std::function<void()> renewed)
       renewed_(std::move(renewed)),
       client_(paths_, self_, stop_),
       mirror_(paths_, self_.cluster, self_.name),
-      saved_(load_revision(paths_, self_.cluster)) {
+      saved_(load_seen_revision(paths_, self_.cluster)) {
   load_remote();
   follower_ = std::thread([this] { follow(); });
   publisher_ = std::thread([this] { publish(); });
@@ -62,7 +54,8 @@ void Member::stop() {
   for (std::thread* thread : {&follower_, &publisher_, &checker_})
     if (thread->joinable()) thread->join();
   // After a clean end the next start knows exactly how far the store had come.
-  if (status_.state == "synced" && status_.revision > saved_) (void)save_revision(saved_ = status_.revision);
+  if (status_.state == "synced" && status_.revision > saved_)
+    (void)save_seen_revision(paths_, self_.cluster, saved_ = status_.revision);
 }
 
 MemberStatus Member::status() const {
@@ -90,12 +83,7 @@ Result<void> Member::accept() {
   if (status_.state != "held") return fail("the managers' store has not gone back; there is nothing to accept");
   status_.state = "connecting";
   status_.revision = saved_ = 0;
-  return save_revision(0);
-}
-
-Result<void> Member::save_revision(int64_t revision) {
-  return replace_file(revision_path(paths_), dump_json({{"cluster", self_.cluster}, {"revision", revision}}) + "\n",
-                      Durability::kDurable);
+  return save_seen_revision(paths_, self_.cluster, 0);
 }
 
 // The follower's thread.
@@ -148,7 +136,7 @@ void Member::note(int64_t revision) {
   save_remote();
   if (news) log_info("cluster: in step with the managers at revision " + std::to_string(revision));
   if (!save) return;
-  if (auto saved = save_revision(revision); !saved) log_warning(saved.error().message);
+  if (auto saved = save_seen_revision(paths_, self_.cluster, revision); !saved) log_warning(saved.error().message);
 }
 
 void Member::note_managers() {
@@ -166,7 +154,7 @@ void Member::note_managers() {
 namespace {
 
 bool is_about_addresses(const std::string& key) {
-  return key.starts_with("networks/") || key.starts_with("blocks/") || key == "cluster/restored";
+  return key.starts_with("networks/") || key.starts_with("blocks/") || key == kRollCall;
 }
 
 }  // namespace
@@ -190,7 +178,7 @@ Result<void> Member::follow_once() {
     if (now_ms() < compared_ms_) known = status_.revision;
   }
   FL_TRY(auto connection, client_.connect());
-  Json request{{"op", "follow"}, {"revision", known}, {"seen", seen}};
+  Json request{{"op", "follow"}, {"revision", known}, {"seen", seen}, {"lineage", lineage_}};
   put_scope(request, scope_);
   FL_CHECK(connection.channel.send(request, kAskMs));
   if (known == 0) compared_ms_ = next_compare();
@@ -250,6 +238,7 @@ Result<void> Member::receive(Channel& channel, int64_t& known) {
       FL_CHECK(not_gone_back(revision));
       scope_ = scope_at(*message);
       FL_CHECK(mirror_.replace(std::move(documents)));
+      snapshots_++;
       note_managers();
       addresses_ = true;
     } else if (message->contains("added")) {
@@ -257,6 +246,8 @@ Result<void> Member::receive(Channel& channel, int64_t& known) {
       FL_CHECK(mirror_.narrow(scope_, std::move(added)));
     }
     note_known(revision);
+    auto lineage = mirror_.documents().find(kLineage);
+    lineage_ = lineage == mirror_.documents().end() ? "" : lineage->second;
     known = revision;
     note(revision);
     return {};

@@ -7,6 +7,7 @@
 // store that has gone back in time is not followed (held) until accept() says so.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -50,6 +51,8 @@ class Member {
   ManagerClient& client() { return client_; }
   // Networks and blocks as the managers told them; revision 0: not yet since the start.
   const Feed& known() const { return known_; }
+  // How often known() was told as a whole: what differs may be at no new revision then.
+  int64_t snapshots() const { return snapshots_; }
   // What this node cannot do with a document of the cluster, for status(); empty: it can.
   void set_trouble(const std::string& key, const std::string& text);
   // Takes a store for good that has gone back in time.
@@ -77,7 +80,6 @@ class Member {
   bool authority_changed(const CertificateInfo& certificate);
   void compare_clock(const Json& answer, int64_t asked);
   void ask_other_managers_clocks();
-  Result<void> save_revision(int64_t revision);
 
   Paths paths_;
   Membership self_;
@@ -86,7 +88,9 @@ class Member {
   ManagerClient client_;
   Mirror mirror_;                          // the follower's
   Scope scope_ = std::set<std::string>();  // what the managers have given us; the follower's
+  std::string lineage_;                    // cluster/lineage as last heard; the follower's
   Feed known_;
+  std::atomic<int64_t> snapshots_{0};
   bool addresses_ = true;  // changed since known_ was told; the follower's
   mutable std::mutex mutex_;
   mutable std::condition_variable moved_;

@@ -47,7 +47,7 @@ Result<std::vector<Address>> used_addresses(const Paths& paths, const std::strin
 
 }  // namespace
 
-Result<void> Registry::found() const {
+Result<bool> Registry::found() const {
   ClusterSettings settings{self_.certificate_seconds, self_.lease_seconds, self_.block_grace_seconds};
   Json document{{"apiVersion", 1},
                 {"cluster", self_.cluster},
@@ -56,14 +56,15 @@ Result<void> Registry::found() const {
                 {"blockGraceSeconds", settings.block_grace_seconds},
                 {"keySeconds", self_.key_seconds > 0 ? self_.key_seconds : kDefaultKeyInterval}};
   MemberRecord me{self_.name, self_.role, self_.number, self_.address, "", wall_seconds()};
-  FL_CHECK(etcd_.apply({{EtcdCompare::kAbsent, store_key("cluster/settings")}},
-                       {{store_key("cluster/settings"), dump_json(document)},
-                        {store_key("counters/node"), std::to_string(self_.number)},
-                        {store_key("members/" + me.name), encode(me)},
-                        {store_key("nodes/" + me.name), node_document(me)}}));
+  FL_TRY(auto applied, etcd_.apply({{EtcdCompare::kAbsent, store_key("cluster/settings")}},
+                                   {{store_key("cluster/settings"), dump_json(document)},
+                                    {store_key("counters/node"), std::to_string(self_.number)},
+                                    {store_key("members/" + me.name), encode(me)},
+                                    {store_key("nodes/" + me.name), node_document(me)}}));
   FL_TRY(auto there, this->settings());  // another cluster's store in our folder would be an error
   if (there.lease_seconds <= 0) return fail("cluster/settings: the lease is missing");
-  return import_documents();
+  FL_CHECK(import_documents());
+  return applied.done;
 }
 
 Result<void> Registry::import_documents() const {

@@ -31,8 +31,9 @@ class Registry {
   Registry(Paths paths, Membership self, const EtcdClient& etcd, const Feed& feed)
       : paths_(std::move(paths)), self_(std::move(self)), etcd_(etcd), feed_(feed) {}
 
-  // Makes the store of a new cluster, and takes the networks and services of its first node into it. May be repeated.
-  Result<void> found() const;
+  // Makes the store of a new cluster, and takes the networks and services of its first node into it. May be repeated;
+  // false: the store was there.
+  Result<bool> found() const;
   // EAGAIN while a network of this node's directory does not carry the cluster's mark yet.
   Result<void> imported() const;
   Result<ClusterSettings> settings() const;

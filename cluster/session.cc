@@ -14,7 +14,7 @@ namespace fairlead::cluster {
 namespace {
 
 constexpr int kSendMs = 10000, kIdleMs = 60000, kJoinMs = 10000;
-constexpr int kHeartbeatMs = 1000, kCatchUpMs = 3000;
+constexpr int kHeartbeatMs = 1000, kNotYetMs = 50, kCatchUpMs = 3000;
 constexpr size_t kRequestBytes = 2 << 20, kFrameBytes = 512 << 10;
 // How long after its end a certificate may still be renewed: a node that was off for longer has to join again.
 constexpr int64_t kRenewableLives = 30;
@@ -83,7 +83,7 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   if (op == "check") return check_all();
   if (op == "told") {
     FL_CHECK(may(Verb::kWrite, "live/" + who().name));
-    FL_CHECK(parts_.claims.told(who()));
+    parts_.calls.told(who(), text_at(request, "id"));
     return Json::object();
   }
   if (op == "claim") {
@@ -238,7 +238,7 @@ Result<void> Session::compare_seen(int64_t seen) {
   const int64_t deadline = now_ms() + kCatchUpMs;
   while (now.revision >= seen && now_ms() < deadline && !parts_.stop.is_set())
     if (parts_.feed.reach(seen, 100)) return {};
-  if (now.revision < seen && takes_part(who().role)) FL_CHECK(parts_.claims.note_restored());
+  if (now.revision < seen && takes_part(who().role)) FL_CHECK(parts_.calls.note_restored());
   return fail("the store has gone back: it is at revision " + std::to_string(now.revision) + ", " +
                   std::to_string(seen) + " was seen before",
               now.revision < seen ? ERANGE : EAGAIN);
@@ -249,6 +249,10 @@ Result<void> Session::follow(const Json& request) {
   int64_t revision = number_at(request, "revision");
   FL_CHECK(compare_seen(std::max(revision, number_at(request, "seen"))));
   scope_ = scope_at(request);
+  // What it knows may be of another past, which has come to that revision by other changes.
+  const std::string lineage = parts_.calls.lineage();
+  auto theirs = parse_json(text_at(request, "lineage"), "lineage");
+  if (lineage.empty() || !theirs || !theirs->is_object() || text_at(*theirs, "id") != lineage) revision = 0;
   if (revision == 0) FL_CHECK(send_snapshot(revision));
   bool look = true;  // whether what the follower takes part in may have changed
   for (;;) {
@@ -259,6 +263,8 @@ Result<void> Session::follow(const Json& request) {
     auto step = parts_.feed.wait(revision, look ? 0 : kHeartbeatMs);
     FL_CHECK(admitted());
     if (parts_.stop.is_set()) return fail("stopped", ECANCELED);
+    // Nobody goes by a store that may be an older one before hearing that the roll is called.
+    if (!parts_.calls.announced() && parts_.stop.sleep_ms(kNotYetMs)) continue;
     if (step.lost) {
       FL_CHECK(send_snapshot(revision));
       look = true;

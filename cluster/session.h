@@ -2,11 +2,10 @@
 // answer another one; {"error":TEXT,"errno":N} when it is refused.
 //
 // Members: own (their documents in the store), write (their own documents), submit (networks and services), claim
-// (their address blocks, cluster/block_claims.h), told, live, clock, renew, follow (everything they may read and its
-// changes, until the connection ends), read (the same once, from etcd),
-// check (every live member compares itself), preflight (cluster/preflight.h), token, evict, leave, status,
-// announce (a node's public keys), rotate ("keys": a new epoch; "ca": another authority), authority
-// (its key, for managers).
+// (their address blocks, cluster/block_claims.h), told (all of those, cluster/roll_call.h), live, clock, renew, follow
+// (everything they may read and its changes, until the connection ends), read (the same once, from etcd), check (every
+// live member compares itself), preflight (cluster/preflight.h), token, evict, leave, status, announce (a node's public
+// keys), rotate ("keys": a new epoch; "ca": another authority), authority (its key, for managers).
 // Hosts that join: join, once.
 // Threads: run() in the connection's own thread.
 #pragma once
@@ -21,6 +20,7 @@
 #include "cluster/membership.h"
 #include "cluster/registry.h"
 #include "cluster/roles.h"
+#include "cluster/roll_call.h"
 #include "cluster/scope.h"
 #include "cluster/tls.h"
 
@@ -33,6 +33,7 @@ struct FrontParts {
   const EtcdClient& etcd;
   const Feed& feed;
   const Registry& registry;
+  RollCall& calls;
   BlockClaims& claims;
   EpochKeeper& epochs;
   std::mutex& preflight;  // one at a time

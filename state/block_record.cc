@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/names.h"
 #include "state/codec.h"
 
 namespace fairlead {
@@ -94,6 +95,15 @@ Result<NodeBlocks> decode_node_blocks(const Json& json, const std::string& sourc
     if (!b.wants(family).empty()) codec::one_of(r, key, b.wants(family), {"soon", "now"});
   }
   read_blocks(r, "giving", b.giving);
+  std::vector<std::pair<std::string, std::string>> disputed;
+  r.optional("disputed", disputed, kMaxBlocks);
+  for (const auto& [text, node] : disputed) {
+    auto prefix = Prefix::parse(text);
+    if (prefix && is_object_name(node))
+      b.disputed[*prefix] = node;
+    else
+      r.problem("disputed", text + " is no prefix, or " + node + " no node");
+  }
   b.extra = r.extra();
   FL_CHECK(r.finish());
   return b;
@@ -109,6 +119,7 @@ std::string encode(const NodeBlocks& b) {
   for (int family : {AF_INET, AF_INET6})
     if (!b.wants(family).empty()) json[family == AF_INET ? "wants4" : "wants6"] = b.wants(family);
   for (const auto& block : b.giving) json["giving"].push_back(block.to_string());
+  for (const auto& [prefix, node] : b.disputed) json["disputed"][prefix.to_string()] = node;
   return codec::text(json);
 }
 

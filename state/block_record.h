@@ -4,6 +4,7 @@
 // have, and every document keeps one writer (docs/decisions/0026-block-documents.md).
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct NodeBlocks {
   // back.
   std::string wants4, wants6;
   std::vector<Prefix> giving;  // on their way back, no longer in blocks; only in the node's own file
+  // Parts of blocks that another node, which the map names, uses as well: neither gives an address of them. Only in a
+  // cluster's store, which was put back from a copy.
+  std::map<Prefix, std::string> disputed;
   std::string extra;
 
   const std::string& wants(int family) const;
