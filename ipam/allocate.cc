@@ -264,9 +264,11 @@ tl::unexpected<CniError> Allocation::exhausted(const RangeSet& set) const {
     why = ": of " + std::to_string(set.capacity()) + " addresses " + std::to_string(count) + " are leased";
     if (!reserved.empty()) why += " and " + std::to_string(reserved.size()) + " reserved";
   }
+  const std::string trouble = request_.node.empty() ? "" : trouble_of(paths_, request_.network);
   return cni_fail(cni::kTryAgainLater, "network " + request_.network + ": no free address left in " + where + why,
-                  "see who has them with: fairleadctl endpoint ls --network " + request_.network +
-                      "; remove containers, or make a network with a larger subnet");
+                  !trouble.empty() ? trouble
+                                   : "see who has them with: fairleadctl endpoint ls --network " + request_.network +
+                                         "; remove containers, or make a network with a larger subnet");
 }
 
 CniResult<std::optional<std::vector<Granted>>> Allocation::run() {

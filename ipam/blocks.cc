@@ -100,6 +100,11 @@ std::string trouble_path(const Paths& paths, std::string_view network) {
   return paths.run + "/blocks/" + std::string(network) + ".trouble";
 }
 
+std::string trouble_of(const Paths& paths, std::string_view network) {
+  auto text = read_file(trouble_path(paths, network));
+  return text && *text ? std::move(**text) : "";
+}
+
 void want_block(const Paths& paths, std::string_view network) {
   if (!is_object_name(network) || !make_folders(paths.run + "/blocks")) return;
   (void)replace_file(wanted_path(paths, network), "", Durability::kBoot);

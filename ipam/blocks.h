@@ -38,6 +38,7 @@ void want_block(const Paths& paths, std::string_view network);
 void want_no_block(const Paths& paths, std::string_view network);
 std::string wanted_path(const Paths& paths, std::string_view network);
 std::string trouble_path(const Paths& paths, std::string_view network);
+std::string trouble_of(const Paths& paths, std::string_view network);  // empty: nothing is in the way
 // Until blocks_state() is not `before`; false when it stayed so for ms.
 bool wait_for_blocks(const Paths& paths, std::string_view network, const std::string& before, int ms);
 

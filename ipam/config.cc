@@ -148,9 +148,9 @@ CniResult<void> use_network(const Paths& paths, const Network* network, IpamConf
 }
 
 // Why the cluster has given none, as fairlead-agent knows it.
-std::string trouble_of(const Paths& paths, const std::string& network) {
-  auto text = read_file(trouble_path(paths, network));
-  if (text && *text && !(*text)->empty()) return **text;
+std::string reason(const Paths& paths, const std::string& network) {
+  std::string text = trouble_of(paths, network);
+  if (!text.empty()) return text;
   return "fairlead-agent claims one of the managers; see whether it runs and reaches them with: "
          "fairleadctl cluster status";
 }
@@ -173,7 +173,7 @@ CniResult<void> use_blocks(const Paths& paths, const Network* network, IpamConfi
                       "the blocks of this network are in " + paths.blocks(config.network));
     return cni_fail(cni::kTryAgainLater, "network " + config.network + ": node " + own->node + " has no block of " +
                                              whole[i].ranges.front().subnet.to_string() +
-                                             " yet: " + trouble_of(paths, config.network));
+                                             " yet: " + reason(paths, config.network));
   }
   return {};
 }

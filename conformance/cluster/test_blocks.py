@@ -204,3 +204,68 @@ def test_CLU_75_what_the_founder_used_before_is_its_own_and_a_store_put_back_mak
     synced(n2, 20)
     taken += fill(n1, "z", enough=40)
     distinct(old + [new] + taken)
+
+
+def put_back(manager, what, change):
+    """A copy of a folder of the manager's, then change(), then the copy is put back; the manager is stopped at the end."""
+    manager.agent.stop()
+    manager.must(f"cp -a {what} /root/copy")
+    manager.agent.start()
+    change()
+    manager.agent.stop()
+    manager.must(f"find {what} -mindepth 1 -delete")
+    manager.must(f"cp -a /root/copy/. {what}")
+    manager.must("rm -rf /root/copy")
+
+
+@limit(120)
+def test_CLU_76_after_a_store_was_put_back_who_never_saw_the_newer_one_asks_first_and_gets_nobodys_address(lab):
+    nodes = n1, n2, n3 = cluster_of(lab, "n1", "n2", "n3")
+    made(nodes, "--subnet 10.32.0.0/24")
+    got = [attach(node, f"first{node.name}") for node in nodes]
+    number = iter(range(1000))
+
+    def newer():
+        synced(n2, 20)
+        eventually(lambda: "address blocks can be claimed" in n1.agent.log(), 20, "n3, too, has told what it has")
+        n3.agent.kill9()
+        before = blocks(n2, n2)
+        while len(blocks(n2, n2)) <= len(before):
+            got.append(attach(n2, f"newer{next(number)}"))
+        got.extend(attach(n2, f"newer{next(number)}") for _ in range(8))
+        n2.agent.kill9()
+
+    def asks_first():
+        """n3 has what it had, and no more."""
+        n3.agent.start()
+        synced(n3, 20)
+        had = blocks(n3, n3)
+        got.extend(fill(n3, f"early{next(number)}-"))
+        equal(blocks(n3, n3), had, "n3 was given no block")
+        text = refusal(n3, f"none{next(number)}")
+        n2.agent.start()
+        return text
+
+    def then_gets():
+        had = blocks(n3, n3)
+        eventually(lambda: len(blocks(n3, n3)) > len(had), 20, "now n3 gets a block")
+        got.extend(attach(node, f"then{next(number)}") for _ in range(10) for node in (n3, n2))
+        distinct(got)
+
+    put_back(n1, "/var/lib/fairlead/etcd", newer)
+    n1.agent.start()
+    contains(asks_first(), "has gone back in time", "the manager knows by its own files")
+    eventually(lambda: status(n1)["state"] == "held", 20, "and says so")
+    n1.ctl_ok("cluster accept", timeout=20)
+    eventually(lambda: n2.ctl("cluster accept", timeout=20).rc == 0 or status(n2)["state"] == "synced", 20,
+               "n2, which was killed, may not know how far the store had come")
+    then_gets()
+
+    put_back(n1, "/var/lib/fairlead", newer)
+    n1.agent.start()
+    synced(n1, 20)
+    for i in range(40):  # so that the store's revision is higher than any that n2 has seen
+        n1.ctl_ok(f"network create more{i} --subnet 10.{100 + i}.0.0/24", timeout=20)
+    contains(asks_first(), "before these nodes have told theirs, or were away for half a minute: n2", "n3 waits for n2")
+    synced(n2, 20)
+    then_gets()
