@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Address blocks: claimed by the nodes themselves, lent, given back, and never two containers with one address."""
+import random
 import time
 
 from lab import *
@@ -269,3 +270,39 @@ def test_CLU_76_after_a_store_was_put_back_who_never_saw_the_newer_one_asks_firs
     contains(asks_first(), "before these nodes have told theirs, or were away for half a minute: n2", "n3 waits for n2")
     synced(n2, 20)
     then_gets()
+
+
+@limit(120)
+def test_CLU_78_an_agent_killed_again_and_again_while_blocks_come_and_go_loses_none(lab):
+    """Blocks are claimed, lent and given back; in the end every address of the subnet can be given, once."""
+    wire = lab.segment("wire")
+    nodes = n1, n2 = [lab.host(name, wire) for name in ("n1", "n2")]
+    for node in nodes:
+        node.agent = node.start_agent(["--block-spare", "1s"])
+    found(n1)
+    join(n2, n1)
+    made(nodes, "--subnet 10.32.0.0/27")
+    choose = random.Random(78)
+    kept, number = [], 0
+    for i in range(25):
+        node = nodes[i % 2]
+        for _ in range(choose.randrange(1, 6)):
+            number += 1
+            try:
+                kept.append(attach(node, f"c{number}"))
+            except CniError as error:
+                equal(error.code, 11, f"the code of {error.msg}")
+                break
+        distinct(kept)
+        n2.agent.kill9()  # in the middle of what it does about those
+        time.sleep(choose.random() * 0.3)
+        n2.agent.start()
+        time.sleep(choose.random() * 0.6)
+        for container in choose.sample(kept, len(kept) * 2 // 3):
+            kept.remove(container)
+            container.detach()
+    synced(n2, 20)
+    everything = list(kept)
+    eventually(lambda: everything.extend(fill(n1, f"end{len(everything)}-{number}-")) or len(everything) == 29, 40,
+               "all of 32 but network, gateway and broadcast")
+    distinct(everything)
