@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """Address blocks: claimed by the nodes themselves, lent, given back, and never two containers with one address."""
+import base64
+import ipaddress
+import json
 import random
 import time
 
 from lab import *
 
-from .world import NETWORK, cluster_of, found, host, join, networks, one_line, status, synced
+from .world import NETWORK, cluster_of, etcd, found, host, join, networks, one_line, status, synced
 
 BLOCKS = "/var/lib/fairlead/blocks"
 
@@ -306,3 +309,40 @@ def test_CLU_78_an_agent_killed_again_and_again_while_blocks_come_and_go_loses_n
     eventually(lambda: everything.extend(fill(n1, f"end{len(everything)}-{number}-")) or len(everything) == 29, 40,
                "all of 32 but network, gateway and broadcast")
     distinct(everything)
+
+
+@limit(90)
+def test_CLU_77_an_address_that_two_nodes_have_is_given_by_neither_and_both_say_with_whom(lab):
+    nodes = n1, n2 = cluster_of(lab, "n1", "n2")
+    made(nodes, "--subnet 10.32.0.0/24")
+    mine, theirs = attach(n1, "mine"), attach(n2, "theirs")
+    had = eventually(lambda: blocks(n1, n2), 5, "n1 knows n2's block")
+
+    def change(node, what):
+        """The node's document in the store; what it was."""
+        key = base64.b64encode(f"/fairlead/v1/blocks/{NETWORK}/{node.name}".encode()).decode()
+        document = json.loads(base64.b64decode(etcd(n1, "/v3/kv/range", {"key": key})["kvs"][0]["value"]))
+        if what:
+            text = json.dumps(document | what).encode()
+            etcd(n1, "/v3/kv/put", {"key": key, "value": base64.b64encode(text).decode()})
+        return document
+
+    # As after an older store that nobody noticed, while n2 was away for long: n2's block is n1's.
+    n2.agent.kill9()
+    change(n2, {"blocks": []})
+    change(n1, {"blocks": blocks(n1, n1) + had})
+    eventually(lambda: set(had) <= set(blocks(n1, n1)), 5, "n1 goes by it")
+    twin = n1.container("twin")
+    twin.attach(conflist(NETWORK, args={"cni": {"ips": [theirs.ip]}}))
+    equal(twin.ip, theirs.ip, "n1 has given n2's address")
+    n2.agent.start()
+    for node, other in ((n2, "n1"), (n1, "n2")):
+        eventually(lambda node=node, other=other: any(theirs.ip in p and f"node {other}" in p
+                                                      for p in status(node)["problems"]), 20, f"{node.name} names both")
+    got = [mine, theirs] + [attach(node, f"more{node.name}{i}") for i in range(18) for node in nodes]
+    distinct(got)
+    twin.detach()
+    eventually(lambda: not status(n1)["problems"] and not status(n2)["problems"], 20, "without its twin nothing is wrong")
+    true(any(ipaddress.ip_address(theirs.ip) in ipaddress.ip_network(block) for block in change(n2, None)["blocks"]),
+         "the address is n2's again")
+    distinct(got + [attach(node, f"last{node.name}{i}") for i in range(8) for node in nodes])
