@@ -42,6 +42,12 @@ Result<std::vector<Prefix>> prefixes_at(const Json& request, const char* key) {
   return prefixes;
 }
 
+// key: of a node's blocks.
+std::string who_mends(const std::string& key) {
+  const std::string node = key.substr(key.rfind('/') + 1);
+  return "node " + node + " has told its own again, which its agent does by itself";
+}
+
 bool lists(const Json& request, const char* key, int family) {
   auto list = request.find(key);
   if (list == request.end() || !list->is_array()) return false;
@@ -149,7 +155,14 @@ Result<BlockClaims::Space> BlockClaims::read(const Identity& who, const std::str
   space.own.node = who.name;
   space.own.number = who.number;
   for (const auto& document : stored.documents) {
-    FL_TRY(NodeBlocks one, decode(document.key, document.value));
+    auto decoded = decode(document.key, document.value);
+    // A broken document stops the others: what it holds is not known. Its own node knows, and writes a good one.
+    if (!decoded && document.key == blocks + who.name) {
+      space.own_before = document.value;
+      continue;
+    }
+    if (!decoded) return fail(decoded.error().with("no block can be given before " + who_mends(document.key)));
+    NodeBlocks one = std::move(*decoded);
     if (one.node != who.name) {
       space.others.emplace(one.node, std::move(one));
     } else if (one.number == 0 || one.number == who.number) {

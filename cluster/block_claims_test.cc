@@ -135,6 +135,22 @@ TEST_F(BlockClaimsTest, AFormerMembersAddressesRestUntilNothingSpeaksForItAndThe
   EXPECT_EQ(n1_gets(), 1u) << "the rest is free";
 }
 
+TEST_F(BlockClaimsTest, ABrokenDocumentStopsTheOthersUntilItsNodeHasToldWhatWasInIt) {
+  network("10.32.0.0/16");
+  BlockClaims claims(*etcd_, feed_, *calls_);
+  Identity n1 = member("n1", 1), n2 = member("n2", 2);
+  ASSERT_TRUE(claims.claim(n1, claim_of(Json::object())));
+  const Prefix block = blocks_of("n1").blocks.at(0);
+  put("blocks/net/n1", "{");
+  auto refused = claims.claim(n2, claim_of(Json::object()));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("node n1"), std::string::npos) << refused.error().message;
+  ASSERT_TRUE(claims.claim(n1, claim_of({{"held", {block.to_string()}}, {"need", Json::array()}})));
+  EXPECT_EQ(blocks_of("n1").blocks, (std::vector<Prefix>{block}));
+  ASSERT_TRUE(claims.claim(n2, claim_of(Json::object())));
+  EXPECT_FALSE(blocks_of("n2").blocks.at(0).overlaps(block));
+}
+
 // Both use it after a store was put back: neither gives any of it, and what one does not need is the other's.
 TEST_F(BlockClaimsTest, WhatTwoNodesUseIsDisputedUntilOneOfThemGivesItUp) {
   network("10.32.0.0/28");

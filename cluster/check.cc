@@ -1,12 +1,18 @@
 #include "cluster/check.h"
 
 #include <cerrno>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
+#include "cluster/block_plan.h"
+#include "cluster/document_check.h"
 #include "cluster/mirror.h"
 #include "cluster/publication.h"
 #include "cluster/roles.h"
+#include "state/block_record.h"
+#include "state/store.h"
 
 namespace fairlead::cluster {
 namespace {
@@ -33,6 +39,52 @@ Result<Feed::Documents> read_store(Channel& channel, int64_t& revision) {
   }
 }
 
+std::optional<NodeBlocks> blocks_of(const std::string& text, const std::string& source) {
+  auto json = parse_json(text, source);
+  auto blocks = json ? decode_node_blocks(*json, source) : fail(json.error());
+  return blocks ? std::optional(std::move(*blocks)) : std::nullopt;
+}
+
+// Its own blocks are no mirror: a part that is given back, or that another node uses, too, leaves the file first.
+std::string difference_of_blocks(const std::string& file, const std::string& store, const std::string& key) {
+  auto there = blocks_of(store, key);
+  if (!there) return "cannot be read in the store; this node's blocks are nobody else's, and it gets no other";
+  auto here = blocks_of(file, key);
+  if (!here) return "cannot be read here";
+  for (const auto& block : here->blocks)
+    if (!covers(there->blocks, block)) return "holds " + block.to_string() + ", which is not this node's in the store";
+  std::vector<Prefix> known = here->blocks;
+  known.insert(known.end(), here->giving.begin(), here->giving.end());
+  for (const auto& [part, node] : there->disputed) known.push_back(part);
+  for (const auto& block : there->blocks) {
+    std::vector<Prefix> left{block};
+    for (const auto& one : known) left = without(left, one);
+    if (!left.empty()) return "does not hold " + left.front().to_string() + ", which is this node's in the store";
+  }
+  return "";
+}
+
+Result<void> compare_own_blocks(const Paths& paths, const Membership& self, const Feed::Documents& store,
+                                std::map<std::string, std::string>& differences) {
+  FL_TRY(auto networks, list_folders(paths.blocks()));
+  std::set<std::string> names(networks.begin(), networks.end());
+  for (auto it = store.lower_bound("blocks/"); it != store.end() && it->first.starts_with("blocks/"); ++it)
+    if (auto parts = split_key(it->first); parts && parts->size() == 3 && (*parts)[2] == self.name)
+      names.insert((*parts)[1]);
+  for (const auto& name : names) {
+    const std::string key = "blocks/" + name + "/" + self.name;
+    FL_TRY(auto file, read_file(paths.blocks(name, self.name)));
+    if (file && mark_of(*file) != self.cluster) continue;
+    auto there = store.find(key);
+    if (!file && there == store.end()) continue;
+    const std::string nothing = encode(NodeBlocks{name, self.name});
+    std::string text =
+        difference_of_blocks(file ? *file : nothing, there != store.end() ? there->second : nothing, key);
+    if (!text.empty()) differences[key] = std::move(text);
+  }
+  return {};
+}
+
 Result<CheckResult> compare_once(const Paths& paths, const Membership& self, Channel& channel) {
   CheckResult result;
   // What there is here is read after what there is there: a change that is on its way then is a difference once only.
@@ -40,6 +92,7 @@ Result<CheckResult> compare_once(const Paths& paths, const Membership& self, Cha
   result.documents = store.size();
   FL_TRY(result.differences, compare_mirror(paths, self.cluster, self.name, store));
   if (!takes_part(self.role)) return result;
+  FL_CHECK(compare_own_blocks(paths, self, store, result.differences));
   FL_TRY(auto view, StateView::open(paths));
   const auto own = own_documents(*view, self.name);
   for (const auto& [key, value] : own) {
