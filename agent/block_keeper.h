@@ -63,6 +63,7 @@ class BlockKeeper {
 
   void pass();
   void reload();
+  void take_network(Entry& entry, Network network);
   void load_file(Entry& entry);
   void remove_own(const std::string& network);
   void remove_all_own(bool known_ones, const std::string& why);

@@ -14,6 +14,27 @@
 
 namespace fairlead::agent {
 
+// With what was known of it before, or what its file says.
+void BlockKeeper::take_network(Entry& entry, Network network) {
+  if (auto before = entries_.find(network.name); before != entries_.end()) {
+    Entry kept = std::move(before->second);
+    kept.wants4 = std::move(entry.wants4), kept.wants6 = std::move(entry.wants6);
+    kept.asked4 = std::move(entry.asked4), kept.asked6 = std::move(entry.asked6);
+    kept.stored = std::move(entry.stored);
+    if (entry.disputed != kept.disputed && !kept.disputed.empty()) say(kept, "");
+    kept.disputed = std::move(entry.disputed);
+    kept.disputing = entry.disputing;
+    entry = std::move(kept);
+  } else {
+    entry.network.name = network.name;
+    load_file(entry);
+  }
+  entry.network = std::move(network);
+  entry.ask_ms = entry.look_ms = 0;
+  entry.refused.clear();
+  entry.pending = true;
+}
+
 // The store as the managers told it.
 void BlockKeeper::reload() {
   auto snapshot = member_.known().snapshot([](const std::string&) { return true; });
@@ -36,23 +57,7 @@ void BlockKeeper::reload() {
       auto network = decode_network(*json, key);
       if (!network) continue;
       Entry& entry = entries[network->name];
-      if (auto before = entries_.find(network->name); before != entries_.end()) {
-        Entry kept = std::move(before->second);
-        kept.wants4 = std::move(entry.wants4), kept.wants6 = std::move(entry.wants6);
-        kept.asked4 = std::move(entry.asked4), kept.asked6 = std::move(entry.asked6);
-        kept.stored = std::move(entry.stored);
-        if (entry.disputed.empty() && !kept.disputed.empty()) say(kept, "");
-        kept.disputed = std::move(entry.disputed);
-        kept.disputing = entry.disputing;
-        entry = std::move(kept);
-      } else {
-        entry.network.name = network->name;
-        load_file(entry);
-      }
-      entry.network = std::move(*network);
-      entry.ask_ms = entry.look_ms = 0;
-      entry.refused.clear();
-      entry.pending = true;
+      take_network(entry, std::move(*network));
     } else if (auto blocks = decode_node_blocks(*json, key)) {
       Entry& entry = entries[blocks->network];
       if (blocks->node == self_.name) {
