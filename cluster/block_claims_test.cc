@@ -14,10 +14,10 @@
 namespace fairlead::cluster {
 namespace {
 
-class BlockClaimsTest : public EtcdTest {
+class BlockClaimsTest : public StoreTest {
  protected:
   void SetUp() override {
-    EtcdTest::SetUp();
+    StoreTest::SetUp();
     if (!etcd_) return;
     calls_ = std::make_unique<RollCall>(*etcd_, feed_, [] { return 0; });
     ASSERT_TRUE(calls_->begin());

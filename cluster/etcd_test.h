@@ -22,7 +22,7 @@ extern char** environ;
 
 namespace fairlead::cluster {
 
-class EtcdTest : public testing::Test {
+class StoreTest : public testing::Test {
  protected:
   void SetUp() override {
     if (::access("/usr/bin/etcd", X_OK) != 0) GTEST_SKIP() << "no etcd";

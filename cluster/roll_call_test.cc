@@ -11,7 +11,7 @@
 namespace fairlead::cluster {
 namespace {
 
-class RollCallTest : public EtcdTest {
+class RollCallTest : public StoreTest {
  protected:
   std::unique_ptr<RollCall> front(int64_t seen = 0) {
     return std::make_unique<RollCall>(*etcd_, feed_, [seen] { return seen; });
