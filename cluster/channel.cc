@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <nlohmann/json.hpp>
@@ -105,6 +106,10 @@ std::string text_at(const Json& message, const char* key) {
 int64_t number_at(const Json& message, const char* key, int64_t missing) {
   auto found = message.find(key);
   return found != message.end() && found->is_number_integer() ? found->get<int64_t>() : missing;
+}
+
+int64_t time_at(const Json& message, const char* key, int64_t missing) {
+  return std::clamp<int64_t>(number_at(message, key, missing), 0, int64_t{1} << 52);
 }
 
 bool flag_at(const Json& message, const char* key) {

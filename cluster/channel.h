@@ -49,6 +49,8 @@ class Channel {
 // Fields of a message, checked: the text or number there, or what a missing one means.
 std::string text_at(const Json& message, const char* key);
 int64_t number_at(const Json& message, const char* key, int64_t missing = 0);
+// A time the other end tells (seconds or milliseconds since 1970), within what can be calculated with.
+int64_t time_at(const Json& message, const char* key, int64_t missing = 0);
 bool flag_at(const Json& message, const char* key);
 
 }  // namespace fairlead::cluster

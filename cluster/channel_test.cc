@@ -90,6 +90,13 @@ TEST(Channel, AnAnswerWithAnErrorIsThatError) {
   EXPECT_EQ(answer.error().sys, EACCES);
 }
 
+TEST(Channel, ATimeCanBeCalculatedWithWhateverIsSaid) {
+  EXPECT_EQ(time_at({{"time", INT64_MIN}}, "time"), 0);
+  EXPECT_EQ(time_at({{"time", INT64_MAX}}, "time"), int64_t{1} << 52);
+  EXPECT_EQ(time_at({{"time", 1790000000}}, "time"), 1790000000);
+  EXPECT_EQ(time_at(Json::object(), "time", 7), 7);
+}
+
 TEST(Channel, FieldsOfTheWrongTypeAreAbsent) {
   Json json = Json::parse(R"({"text":7,"number":"7","flag":1,"float":1.5})");
   EXPECT_EQ(text_at(json, "text"), "");

@@ -32,7 +32,7 @@ Result<void> check_hello(const Json& hello, const Token& token, const std::strin
   auto signature = from_base64(text_at(hello, "signature"));
   auto good = verify_signature(root, std::string(kPurpose) + binding, signature.value_or(""));
   if (!good || !*good) return fail("who answers there does not have the authority's key and is no manager", EACCES);
-  const int64_t skew = now - number_at(hello, "time");
+  const int64_t skew = now - time_at(hello, "time");
   if (std::llabs(skew) > kMaxSkew)
     return fail("this machine's clock is " + std::to_string(std::llabs(skew) / 60) + " minutes " +
                     (skew > 0 ? "ahead of" : "behind") + " the manager's; set it right and join again",

@@ -167,7 +167,7 @@ Result<void> Member::publish_once() {
 // A manager's answer that tells its time, to what was asked at this one's `asked`.
 void Member::compare_clock(const Json& answer, int64_t asked) {
   const std::string manager = text_at(answer, "manager");
-  const int64_t time = number_at(answer, "time");
+  const int64_t time = time_at(answer, "time");
   if (manager.empty() || manager == self_.name || time == 0) return;
   std::map<std::string, std::string> said;
   {

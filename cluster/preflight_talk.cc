@@ -116,7 +116,7 @@ Result<PreflightResult> ask_preflight(Channel& channel, const PreflightEnd& end,
   if (!is_object_name(result.peer)) return fail("preflight: the manager's name is none", EBADMSG);
   result.own = end.own;
   FL_TRY(result.seen, Address::parse(text_at(said, "seen")));
-  result.clock_ms = before + took / 2 - number_at(said, "time");
+  result.clock_ms = before + took / 2 - time_at(said, "time");
   result.clock_error_ms = took / 2 + 1;
   result.out = {.from = end.name, .to = result.peer, .ports = peer.ports, .mtu = probe.mtu()};
   result.in = {.from = result.peer, .to = end.name, .ports = end.ports, .mtu = peer.mtu};

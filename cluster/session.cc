@@ -93,7 +93,7 @@ Result<Json> Session::answer_operation(const std::string& op, const Json& reques
   if (op == "live") {
     FL_CHECK(may(Verb::kWrite, "live/" + who().name));
     const int64_t now = wall_seconds();
-    FL_CHECK(parts_.registry.keep_alive(who(), number_at(request, "time", now) - now));
+    FL_CHECK(parts_.registry.keep_alive(who(), time_at(request, "time", now) - now));
     FL_CHECK(parts_.registry.note_certificate(*secured_.certificate));
     auto settings = parse_json(parts_.feed.get("cluster/settings").value_or("{}"), "cluster/settings");
     return Json{{"revision", parts_.feed.revision()},
