@@ -19,7 +19,7 @@
 namespace fairlead::agent {
 namespace {
 
-constexpr int kWaitMs = 500, kIdleMs = 2000;
+constexpr int kWaitMs = 500, kIdleMs = 2000, kWallsMs = 50;
 // A folder that is made just now is not watched yet.
 constexpr int64_t kRereadMs = 2000;
 constexpr uint32_t kPriority = 100;
@@ -49,7 +49,8 @@ kernel::Policy sending_policy(const Address& self, const Address& peer, uint16_t
 
 }  // namespace
 
-AssociationKeeper::AssociationKeeper(Paths paths) : paths_(std::move(paths)), engine_(cluster::random_bytes) {
+AssociationKeeper::AssociationKeeper(Paths paths, const std::atomic<bool>& walled)
+    : paths_(std::move(paths)), walled_(walled), engine_(cluster::random_bytes) {
   clock_difference_ = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
   thread_ = std::thread([this] { run(); });
 }
@@ -96,7 +97,7 @@ Result<void> AssociationKeeper::watch() {
 void AssociationKeeper::wait() {
   const bool idle = documents_.ports.empty();
   pollfd fds[] = {{stop_.fd(), POLLIN, 0}, {watcher_->fd(), POLLIN, 0}, {events_ ? events_->fd() : -1, POLLIN, 0}};
-  (void)::poll(fds, 3, idle ? kIdleMs : kWaitMs);
+  (void)::poll(fds, 3, idle ? kIdleMs : walled_ ? kWaitMs : kWallsMs);
 }
 
 void AssociationKeeper::note_clock() {
@@ -190,6 +191,7 @@ Result<void> AssociationKeeper::step() {
   }
   const bool alone = documents_.ports.empty() || !documents_.address;
   if (alone) documents_.peers.clear();
+  if (!alone && !walled_) return {};
   hold_port();
   if (alone && managed_.empty() && !adopted_) return {};
   if (!socket_) {

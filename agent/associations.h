@@ -8,6 +8,7 @@
 // was removed or is used up), and looks at everything once a second. Failure: logged once, tried again.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -34,7 +35,8 @@ struct AssociationWay {
 
 class AssociationKeeper {
  public:
-  explicit AssociationKeeper(Paths paths);
+  // walled: whether agent/ipsec_guard.h has done its part; nothing is added before. Outlives this.
+  AssociationKeeper(Paths paths, const std::atomic<bool>& walled);
   ~AssociationKeeper();
   AssociationKeeper(const AssociationKeeper&) = delete;
   AssociationKeeper& operator=(const AssociationKeeper&) = delete;
@@ -67,6 +69,7 @@ class AssociationKeeper {
   std::string problem_of(const std::string& name, const cluster::AssociationFacts& facts) const;
 
   Paths paths_;
+  const std::atomic<bool>& walled_;
   std::optional<StateWatcher> watcher_;
   std::optional<kernel::NetlinkSocket> socket_, events_;
   AssociationDocuments documents_;

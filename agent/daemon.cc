@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <mutex>
@@ -100,7 +101,8 @@ struct Loop {
   Clock::time_point rescan_at{}, legacy_at{};
   HostStatus host;
   CapacityWatch capacity{paths};
-  AssociationKeeper associations{paths};
+  std::atomic<bool> walled{false};
+  AssociationKeeper associations{paths, walled};
   IpsecStatus ipsec{};
 
   void pass(bool rescan) {
@@ -114,6 +116,7 @@ struct Loop {
       legacy_at = begin + kLegacyCheck;
     }
     reconciler.pass(view, changes.value_or(Changes{}), begin);
+    walled = reconciler.walled();
     if (auto record = load_host_record(paths)) {
       host.opened4 = record->opened4.value_or(false);
       host.opened6 = record->opened6.value_or(false);

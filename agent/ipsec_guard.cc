@@ -10,6 +10,9 @@
 #include "kernel/ipsec_probe.h"
 #include "kernel/netns.h"
 #include "kernel/nft.h"
+#include "overlay/names.h"
+#include "overlay/router_rules.h"
+#include "overlay/tunnel_rules.h"
 
 namespace fairlead::agent {
 namespace {
@@ -117,25 +120,24 @@ Result<bool> IpsecGuard::unchanged(const overlay::IpsecFacts& facts) {
   return drained && !changed && known_ == facts && Clock::now() - looked_at_ < kLookAgain;
 }
 
-Result<void> IpsecGuard::ensure(const Paths& paths, const overlay::IpsecFacts& facts, Repairs& repairs) {
-  if (facts.ports.empty() && (!known_ || known_->ports.empty())) {
-    events_.reset();  // nobody reads them
-    return {};
-  }
-  FL_TRY(bool same, unchanged(facts));
-  if (same) return {};
-  if (!socket_) {
-    FL_TRY(socket_, kernel::open_xfrm());
-  }
-  if (!socket_) return fail("this kernel has no IPsec", EPROTONOSUPPORT);
-  if (!known_ || !covers(known_->ports, facts.ports)) FL_CHECK(write_down(paths, facts.ports, false));
+// For all ports that were written down: what is encrypted for a former one may still come.
+Result<void> IpsecGuard::ensure_quotes(const Paths& paths, Repairs& repairs) {
+  FL_TRY(HostRecord record, load_host_record(paths));
+  if (record.ipsec_ports.empty()) return {};
+  FL_TRY(auto nft, kernel::NftSession::open());
+  FL_TRY(auto outcome, ensure_rules(nft, overlay::kQuoteTable, overlay::quote_rules(record.ipsec_ports), quotes_));
+  if (outcome == RulesOutcome::kRepaired) repairs.add("nft");
+  return {};
+}
+
+Result<void> IpsecGuard::ensure_policies(const overlay::IpsecFacts& facts, Repairs& repairs) {
   const bool drift = known_ == facts;
   Result<void> applied;
   for (int round = 0;; round++) {
     FL_TRY(auto there, kernel::dump_policies(*socket_));
     // Walls of former ports stay until release(): their devices may still be there.
     auto difference = overlay::compare_policies(facts, {}, there);
-    if (difference.missing.empty() && difference.stale.empty()) break;
+    if (difference.missing.empty() && difference.stale.empty()) return {};
     if (round == kRounds) return applied ? fail("IPsec policies do not stay as they were set") : applied;
     if (drift && round == 0) repairs.add("policy", difference.missing.size() + difference.stale.size());
     kernel::Batch batch;
@@ -143,6 +145,24 @@ Result<void> IpsecGuard::ensure(const Paths& paths, const overlay::IpsecFacts& f
     for (const auto& p : difference.stale) batch.push_back(kernel::delete_policy(p));
     applied = socket_->run(std::move(batch));
   }
+}
+
+Result<void> IpsecGuard::ensure(const Paths& paths, const overlay::IpsecFacts& facts, bool rules_touched,
+                                Repairs& repairs) {
+  if (facts.ports.empty() && (!known_ || known_->ports.empty())) {
+    events_.reset();  // nobody reads them
+    return {};
+  }
+  FL_TRY(bool same, unchanged(facts));
+  if (same && !rules_touched) return {};
+  if (!socket_) {
+    FL_TRY(socket_, kernel::open_xfrm());
+  }
+  if (!socket_) return fail("this kernel has no IPsec", EPROTONOSUPPORT);
+  const bool more = !known_ || !covers(known_->ports, facts.ports);
+  if (more) FL_CHECK(write_down(paths, facts.ports, false));
+  if (more || rules_touched) FL_CHECK(ensure_quotes(paths, repairs));
+  FL_CHECK(ensure_policies(facts, repairs));
   known_ = facts;
   looked_at_ = Clock::now();
   return {};
@@ -153,6 +173,11 @@ Result<bool> IpsecGuard::release(const Paths& paths, const overlay::IpsecFacts& 
   if (record.ipsec_ports == facts.ports || covers(facts.ports, record.ipsec_ports)) return false;
   FL_TRY(bool removed, remove_stale(facts, record.ipsec_ports));
   if (!removed) return false;
+  if (facts.ports.empty()) {
+    FL_TRY(auto nft, kernel::NftSession::open());
+    FL_CHECK(nft.run(overlay::replace_table(overlay::kQuoteTable)));
+    quotes_ = {};
+  }
   FL_CHECK(write_down(paths, facts.ports, true));
   return true;
 }

@@ -145,7 +145,7 @@ Result<void> protect_by_wireguard(const Paths& paths, const RealiseRequest& requ
 Result<void> protect_by_ipsec(const Paths& paths) {
   FL_TRY(auto facts, read_ipsec_facts(paths));
   Repairs uncounted;
-  return IpsecGuard().ensure(paths, facts, uncounted);
+  return IpsecGuard().ensure(paths, facts, false, uncounted);
 }
 
 Result<void> protect(const Paths& paths, RealiseRequest& request) {

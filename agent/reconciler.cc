@@ -106,6 +106,7 @@ void Reconciler::note_host_changes() {
   auto changed = host_watch_.changed();
   if (!changed) return report("host", fail(changed.error()));
   if (changed->firewall || changed->links || changed->everything) host_dirty_ = true;
+  if (changed->firewall || changed->everything) firewall_touched_ = true;
   for (auto& [name, entry] : routers_)
     if (changed->everything || changed->uplinks.count(entry.uplink)) entry.dirty = true;
 }
@@ -169,7 +170,8 @@ void Reconciler::check_walls(const StateView& view, const Changes& changes) {
   const bool held = walls_.has_value();
   const std::string missing = ipsec_->ports.empty() ? "" : missing_for_ipsec();
   Repairs repairs;
-  walls_ = missing.empty() ? guard_.ensure(paths_, *ipsec_, repairs) : fail(missing);
+  walls_ = missing.empty() ? guard_.ensure(paths_, *ipsec_, firewall_touched_, repairs) : fail(missing);
+  firewall_touched_ = firewall_touched_ && !walls_;
   // One more than is needed: where it cannot be, the others hold and the networks go on.
   report("egress wall", egress_wall_.ensure(paths_, egress_, repairs));
   count("host", repairs);

@@ -43,6 +43,9 @@ class Reconciler {
   void repair_walls(const StateView& view) { check_walls(view, {}); }
   int wall_events() const { return guard_.events(); }
 
+  // Whether what must not be seen of encrypted networks cannot leave (agent/ipsec_guard.h), as of the last pass.
+  bool walled() const { return walls_.has_value(); }
+
   struct NetworkStatus {
     std::string problem;  // empty: as it should be
     size_t endpoints = 0;
@@ -120,6 +123,7 @@ class Reconciler {
   std::optional<kernel::SysctlTree> settings_tree_;
   int settings_tree_uses_ = 0;
   bool host_dirty_ = true;
+  bool firewall_touched_ = false;  // since the walls were looked at
   IpsecGuard guard_;
   std::optional<overlay::IpsecFacts> ipsec_;  // as the documents say
   EgressWall egress_wall_;

@@ -12,8 +12,10 @@ namespace fairlead::overlay {
 
 // The anycast gateway's MAC, the same on every node.
 inline constexpr std::array<uint8_t, 6> kGatewayMac{0x02, 0x57, 0xff, 0xff, 0xff, 0x01};
-inline constexpr const char* kRouterUplink = "ul";          // in the router
-inline constexpr const char* kRouterTable = "fairlead";     // nft table inet fairlead in the router, by the agent
+inline constexpr const char* kRouterUplink = "ul";       // in the router
+inline constexpr const char* kRouterTable = "fairlead";  // nft table inet fairlead in the router, by the agent
+inline constexpr const char* kQuoteTable =
+    "fairlead_ipsec";  // nft table on the host, as long as IPsec policies are there
 inline constexpr const char* kHostTable = "fairlead_host";  // nft table on the host, by the agent
 inline constexpr const char* kLbTable = "fairlead_lb";      // nft tables on the host and in routers, by fairlead-lb
 inline constexpr const char* kDomain = "fairlead.internal";

@@ -10,6 +10,7 @@
 #include "overlay/host_rules.h"
 #include "overlay/names.h"
 #include "overlay/router_rules.h"
+#include "overlay/tunnel_rules.h"
 
 namespace fairlead::overlay {
 namespace {
@@ -85,6 +86,7 @@ TEST(HostRules, OfANodeWithEncryptedNetworks) {
   facts.ipsec_ports = {4790, 7000};
   expect_golden("host_ipsec.nft", host_rules(facts));
 }
+TEST(QuoteRules, KeepErrorsAboutWhatWasEncryptedIn) { expect_golden("quotes.nft", quote_rules({4790, 7000})); }
 TEST(HostRules, OfAHostThatForwardedBefore) { expect_golden("host_open.nft", host_rules({})); }
 TEST(HostRules, OfAHostThatDidNotForwardDropWhatIsNotOursNorThroughABridge) {
   expect_golden("host_closed.nft", host_rules({true, true}));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "overlay/names.h"
+#include "overlay/router_rules.h"
 #include "overlay/wireguard_plan.h"
 
 namespace fairlead::overlay {
@@ -81,26 +83,11 @@ struct BetweenNodes {
   }
 };
 
-// An ICMP error quotes the packet it is about, here one that was decrypted: nobody listens on the port any more, or an
-// administrator's rule rejects it. Offsets: ICMP header 8 bytes, then the quoted IP header; protocol, destination port.
-std::string quotes(const std::set<uint16_t>& ports) {
-  const std::string drop = numbers(ports) + " counter drop comment \"quotes what was encrypted\"\n";
-  return "    icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem } "
-         "@th,136,8 17 @th,240,16 " +
-         drop +
-         "    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
-         "@th,112,8 17 @th,400,16 " +
-         drop;
-}
-
 void add_ipsec(const Ports& ports, const BetweenNodes& between, TunnelRules& rules) {
   if (ports.ipsec.empty()) return;
   // Also in the chain of other filters' accept: a drop is final, whoever accepted before.
-  rules.output = "    udp dport " + numbers(ports.ipsec) +
-                 " rt ipsec missing counter drop comment \"not encrypted\"\n" +
-                 "    meta l4proto { icmp, ipv6-icmp } goto quotes\n";
-  rules.chains += chain("quotes", quotes(ports.ipsec)) +
-                  chain("ipsec_in", "    meta secpath missing counter drop comment \"not encrypted\"\n" + between.in);
+  rules.output = "    udp dport " + numbers(ports.ipsec) + " rt ipsec missing counter drop comment \"not encrypted\"\n";
+  rules.chains += chain("ipsec_in", "    meta secpath missing counter drop comment \"not encrypted\"\n" + between.in);
 }
 
 void add_wireguard(const Ports& ports, const BetweenNodes& between, TunnelRules& rules) {
@@ -140,6 +127,25 @@ TunnelRules tunnel_rules(const HostRuleFacts& facts) {
   add_ipsec(ports, between, rules);
   add_wireguard(ports, between, rules);
   return rules;
+}
+
+// Offsets: ICMP header 8 bytes, then the quoted IP header; protocol, destination port.
+std::string quote_rules(const std::vector<uint16_t>& ports) {
+  const std::string drop =
+      numbers({ports.begin(), ports.end()}) + " counter drop comment \"quotes what was encrypted\"\n";
+  return replace_table(kQuoteTable) + "table inet " + kQuoteTable +
+         " {\n"
+         "  chain output {\n"
+         "    type filter hook output priority filter; policy accept;\n"
+         "    meta l4proto { icmp, ipv6-icmp } goto quotes\n"
+         "  }\n"
+         "  chain quotes {\n"
+         "    icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem } "
+         "@th,136,8 17 @th,240,16 " +
+         drop +
+         "    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
+         "@th,112,8 17 @th,400,16 " +
+         drop + "  }\n}\n";
 }
 
 std::string tunnel_ports(const HostRuleFacts& facts) {

@@ -21,6 +21,11 @@ struct TunnelRules {
 };
 TunnelRules tunnel_rules(const HostRuleFacts& facts);
 
+// The table of rules that stand as long as the policies, whether this node has a router or not: an ICMP error quotes
+// the packet it is about, here one that was decrypted, because nobody listens on the port (any more, or yet) or an
+// administrator's rule rejects it. Such errors do not leave. ports: not none.
+std::string quote_rules(const std::vector<uint16_t>& ports);
+
 // "udp dport { … }" of every port that carries VXLAN of ours.
 std::string tunnel_ports(const HostRuleFacts& facts);
 

@@ -215,6 +215,50 @@ def test_ENC_06_1_policies_and_rules_flushed_at_once_without_an_agent_open_nothi
 
 
 @needs("esp")
+@limit(60)
+def test_ENC_24_a_node_without_a_router_quotes_nothing_of_what_it_decrypts(lab):
+    secret = marker()
+    cluster = Encrypted(lab)
+    one, two = cluster.nodes
+    two.sysctl("net.ipv4.icmp_ratelimit", 0)
+    a = cluster.container(one, "a")
+
+    def quotes():
+        return two.run("nft list table inet fairlead_ipsec").out.count("quotes what was encrypted")
+
+    def say(wire):
+        """To an address of a network that has no router there: nobody listens on VXLAN's port. Returns how often it was quoted."""
+        before, come = wire.count(lambda p: secret in p.raw), two.must("cat /proc/net/snmp").split("Udp: ")[2].split()[1]
+        for _ in range(3):
+            with a.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.sendto(secret, ("10.32.2.99", 7000))
+        eventually(lambda: int(two.must("cat /proc/net/snmp").split("Udp: ")[2].split()[1]) >= int(come) + 3, 5, "decrypted, and for nobody")
+        return wire.count(lambda p: secret in p.raw) - before
+
+    eventually(lambda: walls(two) and quotes() == 2, 5, "the walls are there before the router")
+    true("appnet" not in str(two.netns_list()) and two.run("nft list table inet fairlead_host").rc != 0, "it has no router")
+    cluster.associate()
+    eventually(lambda: one.router("appnet").links().get("vx"), 5, "the way is there")
+    with two.capture("eth0") as wire:
+        equal(say(wire), 0, "nothing in the clear")
+        lab.say("somebody removes the rules")
+        two.must("nft delete table inet fairlead_ipsec")
+        eventually(lambda: quotes() == 2, 3, "they are back")
+        equal(say(wire), 0, "nothing in the clear")
+        lab.say("a control: without the rules it would be quoted")
+        cluster.agents[1].kill9()
+        two.must("nft delete table inet fairlead_ipsec")
+        say(wire)
+        wire.wait(secret)
+        cluster.agents[1].start()
+        eventually(lambda: quotes() == 2, 3, "they are back")
+    cluster.everywhere("/var/lib/fairlead/networks/appnet.json", None)
+    for pair in cluster.associations:
+        pair.forget(two)
+    eventually(lambda: not policies(two) and quotes() == 0, 8, "policies and rules go with the network")
+
+
+@needs("esp")
 @limit(90)
 def test_ENC_16_an_encrypted_and_a_plain_network_on_the_same_nodes(lab):
     secret, public = marker(), marker()
