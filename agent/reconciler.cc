@@ -1,10 +1,11 @@
 #include "agent/reconciler.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "agent/cluster_documents.h"
 #include "agent/endpoint_check.h"
@@ -31,11 +32,6 @@ constexpr auto kSweepAge = 900ms;
 constexpr size_t kEndpointsPerPass = 64;
 constexpr auto kEndpointAge = 900ms;
 constexpr int kSettingsTreeUses = 32;
-
-bool is_folder(const std::string& path) {
-  struct stat st {};
-  return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-}
 
 // Why there must be no router for it on this node; "" for nothing.
 std::string refusal_of(const StateView& view, const Network& network) {
@@ -197,12 +193,13 @@ void Reconciler::release_walls(const StateView& view, const std::map<std::string
 
 std::set<std::string> Reconciler::remove_old_routers(const StateView& view) {
   std::set<std::string> names, removed;
+  std::error_code none;
   auto reserved = reserved_indexes(paths_);
   if (!reserved) return report("run directory", fail(reserved.error())), removed;
   for (const auto& [name, index] : *reserved) names.insert(name);
   for (const auto& [name, router] : view.routers()) names.insert(name);
   for (const auto& name : names) {
-    if (view.networks().count(name) || !is_folder(paths_.networks())) continue;
+    if (view.networks().count(name) || !std::filesystem::is_directory(paths_.networks(), none)) continue;
     // A document that is there and bad does not mean that the network was removed.
     auto document = load_network(paths_, name);
     if (!document || *document) continue;
