@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cluster/block_plan.h"
-#include "cluster/etcd_test.h"
+#include "cluster/store_world.h"
 
 namespace fairlead::cluster {
 namespace {

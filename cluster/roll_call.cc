@@ -129,6 +129,22 @@ Result<std::vector<std::string>> RollCall::members() const {
   return names;
 }
 
+// went_back: since this roll call it is certain that the store did. false: somebody was faster.
+Result<bool> RollCall::write(const std::optional<EtcdDocument>& stored, const RollCallDocument& call, bool went_back) {
+  std::vector<EtcdCompare> compares{unchanged_since(stored)};
+  std::vector<EtcdChange> changes{{store_key(kRollCall), encode(call)}};
+  FL_TRY(auto counter, etcd_.get(store_key("counters/node")));
+  if (went_back && counter) {
+    const auto number = static_cast<uint32_t>(strtoul(counter->value.c_str(), nullptr, 10)) + kSkippedNumbers;
+    compares.push_back({EtcdCompare::kModifiedAt, counter->key, "", counter->modified});
+    if (number < kMaxNodeNumber) changes.push_back({counter->key, std::to_string(number)});
+  }
+  FL_TRY(auto applied, etcd_.apply(compares, changes));
+  if (applied.done && went_back)
+    log_warning("the store has gone back in time; no address block is given until all nodes told theirs");
+  return applied.done;
+}
+
 Result<void> RollCall::call(const std::optional<EtcdDocument>& stored, std::optional<RollCallDocument> before,
                             int64_t now_ms) {
   RollCallDocument call;
@@ -139,11 +155,10 @@ Result<void> RollCall::call(const std::optional<EtcdDocument>& stored, std::opti
   FL_TRY(call.waiting, members());
   FL_TRY(auto store, etcd_.range({store_key("cluster/settings"), "", 1, 0}));
   if (store.documents.empty()) return fail("the store holds no cluster", ENOENT);
+  const bool was_certain = call.restored;
   call.restored = call.restored || store.revision < seen_();
-  FL_TRY(auto applied, etcd_.apply({unchanged_since(stored)}, {{store_key(kRollCall), encode(call)}}));
-  if (!applied.done) return {};  // next time
-  if (call.restored)
-    log_warning("the store has gone back in time; no address block is given until all nodes told theirs");
+  FL_TRY(bool written, write(stored, call, call.restored && !was_certain));
+  if (!written) return {};  // next time
   since_id_ = call.id;
   since_ms_ = now_ms;
   std::lock_guard lock(mutex_);
@@ -199,18 +214,8 @@ Result<void> RollCall::note_restored() {
     call.id = new_id();
     call.restored = true;
     FL_TRY(call.waiting, members());
-    FL_TRY(auto counter, etcd_.get(store_key("counters/node")));
-    std::vector<EtcdCompare> compares{unchanged_since(stored)};
-    std::vector<EtcdChange> changes{{store_key(kRollCall), encode(call)}};
-    if (counter) {
-      const auto number = static_cast<uint32_t>(strtoul(counter->value.c_str(), nullptr, 10)) + kSkippedNumbers;
-      compares.push_back({EtcdCompare::kModifiedAt, counter->key, "", counter->modified});
-      if (number < kMaxNodeNumber) changes.push_back({counter->key, std::to_string(number)});
-    }
-    FL_TRY(auto applied, etcd_.apply(compares, changes));
-    if (!applied.done) continue;
-    log_warning("the store has gone back in time; no address block is given until all nodes told theirs");
-    return {};
+    FL_TRY(bool written, write(stored, call, true));
+    if (written) return {};
   }
   return fail("the roll call is changed by many; try again", EAGAIN);
 }

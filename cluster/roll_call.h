@@ -75,6 +75,7 @@ class RollCall {
     bool operator==(const State&) const = default;
   };
   State state() const;
+  Result<bool> write(const std::optional<EtcdDocument>& stored, const RollCallDocument& call, bool went_back);
   Result<void> call(const std::optional<EtcdDocument>& stored, std::optional<RollCallDocument> before, int64_t now_ms);
   Result<void> end(const EtcdDocument& stored, const std::string& lineage);
   Result<void> reduce(const EtcdDocument& stored, RollCallDocument call, int64_t now_ms);
