@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What one node has, the others know; what happens when one goes away."""
+import concurrent.futures
 import json
 import time
 
@@ -186,3 +187,31 @@ def test_CLU_17_a_command_shows_whether_the_directories_are_as_the_store_says(la
     n2.agent.restart()
     synced(n2, 20)
     in_step(n1)
+
+
+@limit(90)
+def test_CLU_79_a_vip_is_one_services_whichever_managers_are_asked_at_once(lab):
+    n1, n2 = cluster_of(lab, "n1")[0], host(lab, lab.segments["wire"], "n2")
+    join(n2, n1, "manager")
+    n1.ctl_ok(f"network create {NETWORK} --subnet 10.32.0.0/24", timeout=20)     # its VIPs: 10.32.0.240/28
+    eventually(lambda: networks(n2), 5, "n2 has the network")
+
+    def create(node, name, options=""):
+        return node.ctl(f"service create {name} --network {NETWORK} --port 80 {options}", timeout=60)
+
+    def at_once(*calls):
+        with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+            return [each.result() for each in [pool.submit(create, *call) for call in calls]]
+
+    one_line(create(n2, "web", "--vip 10.32.0.77"), "VIP pool")
+    one_line(create(n2, "web", "--vip 192.0.2.1"), "VIP pool")
+    results = at_once((n1, "one", "--vip 10.32.0.250"), (n2, "two", "--vip 10.32.0.250"))
+    equal(sorted(result.rc for result in results), [0, 1], "one of them has it")
+    one_line(next(result for result in results if result.rc), "10.32.0.250")
+    names = [f"s{number}" for number in range(8)]
+    results = at_once(*((node, name) for node, name in zip((n1, n2) * 4, names)))
+    equal([result.err for result in results if result.rc], [], "all get one")
+    eventually(lambda: set(names) <= {service["name"] for service in n1.ctl_json("service ls")}, 5, "n1 knows all")
+    vips = [vip for service in n1.ctl_json("service ls") for vip in service["vips"]]
+    equal((len(vips), len(set(vips))), (9, 9), f"and each its own: {vips}")
+    one_line(create(n2, "late", f"--vip {vips[0]}"), vips[0])
