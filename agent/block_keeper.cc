@@ -27,7 +27,7 @@ namespace {
 
 using cluster::now_ms;
 
-constexpr int kPassMs = 200, kAskMs = 10000, kReachMs = 3000;
+constexpr int kPassMs = 200, kReachMs = 3000;
 constexpr int64_t kListMs = 10000, kIdleMs = 5000, kEndpointsMs = 30000, kAgainMs = 5000, kWantedMs = 1500,
                   kHostMs = 5000, kLookMs = 1000;
 constexpr size_t kMaxHeld = 256;

@@ -113,7 +113,8 @@ std::string BlockKeeper::dispute_of(const Entry& entry) {
 // What another node uses, too, and this one does not.
 std::optional<Prefix> BlockKeeper::conceded_part(const Entry& entry) const {
   for (const auto& [part, node] : entry.disputed)
-    if (std::none_of(entry.used.begin(), entry.used.end(), [&](const Address& a) { return part.contains(a); }))
+    if (std::none_of(entry.used.begin(), entry.used.end(),
+                     [&part = part](const Address& a) { return part.contains(a); }))
       return part;
   return std::nullopt;
 }

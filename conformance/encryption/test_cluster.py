@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""WG-08: a network with WireGuard in a real cluster, where nobody writes a document by hand: keys by `announce`. Captures on every machine's
-underlay, from before the network exists until after it is gone."""
+"""ENC-30: encrypted networks of a real cluster, where nobody writes a document by hand: keys by `announce`, epochs by managers. Captures on
+every machine's underlay, from before the network exists until after it is gone."""
 import concurrent.futures
 import contextlib
 
 from cluster.world import cluster_of, join, networks, synced
 from lab import *
 from .keys import public_key
-from .world import marker
+from .world import marker, policies
 
 VXLAN = (4789, 4790, 4791)
 
@@ -41,7 +41,7 @@ def start_again(node):
         daemon.kill9()
     for name in node.netns_list():
         node.must("ip netns del", name)
-    node.run("ip link del fl-wg")
+    node.run("ip link del fl-wg"), node.run("tc qdisc del dev eth0 clsact")
     for command in ("ip xfrm policy flush", "ip xfrm state flush", "nft flush ruleset", "find /run/fairlead -type f -delete"):
         node.must(command)
     for daemon in node.daemons.values():
@@ -68,13 +68,17 @@ def join_with_other_keys(node, manager):
     synced(node, 30)
 
 
-def nothing_left(node):
-    return node.run("ip link show fl-wg").rc != 0
+def nothing_left(node, encryption):
+    if encryption == "wireguard":
+        return node.run("ip link show fl-wg").rc != 0
+    return "reqid 5700" not in node.must("ip xfrm state") and "4790" not in policies(node)
 
 
-@needs("wireguard", "program:wg")
+@alone
+@needs("program:wg")
 @limit(300)
-def test_WG_08_a_real_cluster_says_nothing_in_the_clear_in_any_state(lab):
+@variants(encryption=[("ipsec", "esp"), ("wireguard", "wireguard")])
+def test_ENC_30_a_real_cluster_says_nothing_in_the_clear_in_any_state(lab, encryption):
     secret, asked = marker(), marker()
     n1, n2, n3 = nodes = cluster_of(lab, "n1", "n2", "n3")
     outside = lab.outside(lab.segments["wire"])
@@ -87,7 +91,7 @@ def test_WG_08_a_real_cluster_says_nothing_in_the_clear_in_any_state(lab):
             equal(leaks(wires, outside, secret, asked)[:3], [], f"{why}: in the clear on a wire")
 
         synced(n1, 30)
-        n1.ctl_ok("network create appnet --subnet 10.32.0.0/16 --encryption wireguard", timeout=30)
+        n1.ctl_ok(f"network create appnet --subnet 10.32.0.0/16 --encryption {encryption}", timeout=30)
         n1.ctl_ok("service create web --network appnet --port 80:7000 --publish 8000:80", timeout=30)
         for node in nodes:
             eventually(lambda node=node: networks(node) and len(node.listdir("/var/lib/fairlead/blocks/appnet")) >= 3, 30,
@@ -115,7 +119,8 @@ def test_WG_08_a_real_cluster_says_nothing_in_the_clear_in_any_state(lab):
         old = public_key(n3, "wireguard")
         n1.ctl_ok("cluster evict n3", timeout=60)
         eventually(lambda: c.ping(a.ip) is None and a.ping(c.ip) is None, 20, "nothing passes any more")
-        eventually(lambda: len(n1.must("wg show fl-wg peers").split()) == 1, 20, "n1 has forgotten its key")
+        if encryption == "wireguard":
+            eventually(lambda: len(n1.must("wg show fl-wg peers").split()) == 1, 20, "n1 has forgotten its key")
         join_with_other_keys(n3, n1)
         true(public_key(n3, "wireguard") != old, "another key")
         c = container(n3, "c-again")
@@ -128,5 +133,5 @@ def test_WG_08_a_real_cluster_says_nothing_in_the_clear_in_any_state(lab):
         n1.ctl_ok("service rm web --network appnet", timeout=30)
         eventually(lambda: n1.ctl("network rm appnet", timeout=30).rc == 0, 20, "nobody uses it any more")
         for node in nodes:
-            eventually(lambda node=node: nothing_left(node), 30, f"{node.name} has no device left")
+            eventually(lambda node=node: nothing_left(node, encryption), 30, f"{node.name} has no association, no policy, no device left")
         clean("until the end")
