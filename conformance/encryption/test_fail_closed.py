@@ -3,7 +3,6 @@
 agent, the firewall, the policies and the associations. ESP itself is in the VM's kernel only."""
 import concurrent.futures
 import errno
-import os
 import socket
 import struct
 
@@ -123,7 +122,7 @@ def test_ENC_01_nothing_in_the_clear_from_before_the_network_is_there_until_it_i
 @limit(120)
 def test_ENC_02_many_containers_that_send_as_soon_as_they_are_there(lab):
     """Attached all at once to a network that was not there a moment ago, while its associations are being made; in the VM fewer."""
-    count = int(os.environ.get("FAIRLEAD_AT_ONCE", "12" if lab.in_vm else "50"))
+    count = 50
     secret = marker()
     cluster = Encrypted(lab, documents=False)
     with cluster.wires(secret) as wires, concurrent.futures.ThreadPoolExecutor(8) as pool:
