@@ -43,8 +43,9 @@ class Reconciler {
   void repair_walls(const StateView& view) { check_walls(view, {}); }
   int wall_events() const { return guard_.events(); }
 
-  // Whether what must not be seen of encrypted networks cannot leave (agent/ipsec_guard.h), as of the last pass.
-  bool walled() const { return walls_.has_value(); }
+  // Whether what must not be seen of encrypted networks cannot leave (agent/ipsec_guard.h), as of the last pass; false
+  // while there is no such network: the first one's walls are still to be made.
+  bool walled() const { return ipsec_ && !ipsec_->ports.empty() && walls_; }
 
   struct NetworkStatus {
     std::string problem;  // empty: as it should be
