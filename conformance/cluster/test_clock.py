@@ -8,15 +8,13 @@ import time
 from lab import *
 
 from .busy import FAST, World
-from .world import remote, status, synced
+from .world import other_clock, remote, status, synced
 
-LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 OFFSET = "/etc/clock-offset"
 
 
 def faked(_node):
-    return {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": OFFSET, "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1", "FAKETIME_DONT_RESET": "1"}
+    return other_clock(FAKETIME_TIMESTAMP_FILE=OFFSET, FAKETIME_NO_CACHE="1", FAKETIME_DONT_RESET="1")
 
 
 def jump(node, minutes):

@@ -2,9 +2,8 @@
 """PRE-01 to PRE-04: what nodes send one another is tried when a node joins, with real packets; what is missing is named."""
 from lab import *
 
-from .world import cluster_of, found, host, not_a_member, one_line, synced, token, try_join
+from .world import cluster_of, found, host, not_a_member, one_line, other_clock, synced, token, try_join
 
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SUBJECTS = ["clock", "VXLAN", "IPsec", "IPsec in UDP", "WireGuard", "MTU"]
 
 
@@ -134,18 +133,18 @@ def test_PRE_03_an_ipv6_underlay_and_two_managers(lab):
     equal(lines(n2.ctl("cluster preflight", timeout=40).out, n2, n1)[1], ["WireGuard"], "between managers, too")
 
 
+@needs("program:faketime")
 @limit(60)
 def test_PRE_04_a_clock_that_is_off_is_named_with_amount_and_sign(lab):
     n1, n2 = cluster_of(lab, "n1", "n2")
     late = host(lab, lab.segments["wire"], "late")
-    hours = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+7260", "DONT_FAKE_MONOTONIC": "1"}
-    one_line(late.ctl(f"cluster join {n1.address(4)} --name late", input=token(n1), timeout=40, env=hours),
+    one_line(late.ctl(f"cluster join {n1.address(4)} --name late", input=token(n1), timeout=40, env=other_clock(FAKETIME="+7260")),
              "this machine's clock is 121 minutes ahead of the manager's; set it right and join again")
     not_a_member(late)
     all_pass(*preflight(n2, n1))
     for offset, text in (("+30", "this node's is 30.0 s ahead of n1's"), ("-600", "this node's is 600.0 s behind n1's")):
         n2.agent.stop()
-        n2.agent = n2.start_agent(env={"LD_PRELOAD": FAKETIME, "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"})
+        n2.agent = n2.start_agent(env=other_clock(FAKETIME=offset))
         synced(n2)
         said, missing = preflight(n2, n1)
         equal(missing, ["clock"], f"only that: {said}")

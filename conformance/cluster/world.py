@@ -1,4 +1,5 @@
 """What the cluster tests share: hosts that found and join, and what they say about it."""
+import glob
 import json
 import socket
 
@@ -15,6 +16,11 @@ def host(lab, wire, name, prepare=None, env=None):
         prepare(node)
     node.agent = node.start_agent(env=env(node) if env else None)
     return node
+
+
+def other_clock(**how):
+    """The environment of a program of ours with another clock of the day (libfaketime); what waits goes by the machine's."""
+    return {"LD_PRELOAD": glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0], "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", **how}
 
 
 def found(node, options=""):
