@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernel/tc_header.h"
+
 namespace fairlead::kernel {
 namespace {
 
@@ -22,16 +24,6 @@ constexpr uint32_t kRootHandle = 1u << 16;          // 1:
 constexpr uint32_t kIngressHandle = 0xffffu << 16;  // ffff:, the only one an ingress can have
 constexpr uint32_t kPriority = 1u << 16;            // of the filter
 constexpr uint16_t kFirstAction = 1;
-
-tcmsg header_of(uint32_t index, uint32_t parent, uint32_t handle = 0, uint32_t info = 0) {
-  tcmsg header{};
-  header.tcm_family = AF_UNSPEC;
-  header.tcm_ifindex = static_cast<int>(index);
-  header.tcm_parent = parent;
-  header.tcm_handle = handle;
-  header.tcm_info = info;
-  return header;
-}
 
 tc_mirred to_link(uint32_t index) {
   tc_mirred parameters{};
@@ -76,7 +68,7 @@ uint32_t redirect_of(const Attributes& filter) {
 
 Message set_token_bucket(uint32_t index, const TokenBucket& bucket) {
   Message m(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, "limit link " + std::to_string(index));
-  m.header(header_of(index, TC_H_ROOT, kRootHandle)).put_string(TCA_KIND, "tbf");
+  m.header(tc_header(index, TC_H_ROOT, kRootHandle)).put_string(TCA_KIND, "tbf");
   tc_tbf_qopt parameters{};
   parameters.rate.linklayer = TC_LINKLAYER_ETHERNET;  // the kernel computes; no table of times is sent along
   parameters.rate.rate = static_cast<uint32_t>(std::min<uint64_t>(bucket.rate, UINT32_MAX));
@@ -91,7 +83,7 @@ Message set_token_bucket(uint32_t index, const TokenBucket& bucket) {
 Result<std::optional<TokenBucket>> find_token_bucket(NetlinkSocket& socket, uint32_t index) {
   // Without ECHO the kernel tells listeners of its group only (nlmsg_notify).
   Message m(RTM_GETQDISC, NLM_F_ECHO, "look up the queue of link " + std::to_string(index));
-  m.header(header_of(index, TC_H_ROOT));
+  m.header(tc_header(index, TC_H_ROOT));
   std::optional<TokenBucket> bucket;
   auto found = socket.query(std::move(m), [&](const nlmsghdr& message) {
     Attributes qdisc(message, sizeof(tcmsg));
@@ -120,20 +112,20 @@ Message add_ifb(uint32_t index, const std::string& name, uint32_t mtu) {
 
 Message add_ingress(uint32_t index) {
   Message m(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, "add an ingress to link " + std::to_string(index));
-  m.header(header_of(index, TC_H_INGRESS, kIngressHandle)).put_string(TCA_KIND, "ingress");
+  m.header(tc_header(index, TC_H_INGRESS, kIngressHandle)).put_string(TCA_KIND, "ingress");
   return m;
 }
 
 Message delete_ingress(uint32_t index) {
   Message m(RTM_DELQDISC, 0, "remove the ingress of link " + std::to_string(index));
-  m.header(header_of(index, TC_H_INGRESS, kIngressHandle)).tolerate({ENOENT, EINVAL, ENODEV});
+  m.header(tc_header(index, TC_H_INGRESS, kIngressHandle)).tolerate({ENOENT, EINVAL, ENODEV});
   return m;
 }
 
 Message redirect_ingress(uint32_t from, uint32_t to) {
   Message m(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL,
             "redirect from link " + std::to_string(from) + " to link " + std::to_string(to));
-  m.header(header_of(from, kIngressHandle, 0, kPriority | htons(ETH_P_ALL))).put_string(TCA_KIND, "u32");
+  m.header(tc_header(from, kIngressHandle, 0, kPriority | htons(ETH_P_ALL))).put_string(TCA_KIND, "u32");
   const auto all = match_all();
   const tc_mirred parameters = to_link(to);
   m.nest(TCA_OPTIONS, [&](Message& options) {
@@ -151,7 +143,7 @@ Message redirect_ingress(uint32_t from, uint32_t to) {
 Result<uint32_t> find_redirect(NetlinkSocket& socket, uint32_t from) {
   uint32_t index = 0;
   Message m(RTM_GETTFILTER, 0, "look up the filters of link " + std::to_string(from));
-  m.header(header_of(from, kIngressHandle));
+  m.header(tc_header(from, kIngressHandle));
   auto dumped = socket.dump(
       std::move(m),
       [&](const nlmsghdr& message) {

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernel/tc_header.h"
+
 namespace fairlead::kernel {
 namespace {
 
@@ -19,16 +21,6 @@ constexpr uint32_t kEgress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS),
                    kIngress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
 constexpr uint32_t kFilterHandle = 1;
 constexpr const char* kName = "fairlead";
-
-tcmsg header_of(uint32_t index, uint32_t parent, uint32_t handle = 0, uint32_t info = 0) {
-  tcmsg header{};
-  header.tcm_family = AF_UNSPEC;
-  header.tcm_ifindex = static_cast<int>(index);
-  header.tcm_parent = parent;
-  header.tcm_handle = handle;
-  header.tcm_info = info;
-  return header;
-}
 
 uint32_t filter_info() { return TC_H_MAKE(static_cast<uint32_t>(kEgressPriority) << 16, htons(ETH_P_ALL)); }
 
@@ -66,7 +58,7 @@ Result<EgressProgram> find_egress_program(NetlinkSocket& socket, uint32_t index)
   EgressProgram found;
   // Without ECHO the kernel tells listeners of its group only (nlmsg_notify).
   Message m(RTM_GETQDISC, NLM_F_ECHO, on_link("look up the clsact of", index));
-  m.header(header_of(index, TC_H_CLSACT));
+  m.header(tc_header(index, TC_H_CLSACT));
   auto queue = socket.query(std::move(m), [&](const nlmsghdr& message) {
     const std::string kind = Attributes(message, sizeof(tcmsg)).text(TCA_KIND);
     if (kind == "clsact") found.place = EgressProgram::Place::kClsact;
@@ -75,7 +67,7 @@ Result<EgressProgram> find_egress_program(NetlinkSocket& socket, uint32_t index)
   if (!queue && !nothing_there(queue.error())) return fail(queue.error());
   if (found.place != EgressProgram::Place::kClsact) return found;
   Message filters(RTM_GETTFILTER, 0, on_link("look up the filters of", index));
-  filters.header(header_of(index, kEgress));
+  filters.header(tc_header(index, kEgress));
   auto dumped = socket.dump(
       std::move(filters),
       [&](const nlmsghdr& message) {
@@ -92,13 +84,13 @@ Result<EgressProgram> find_egress_program(NetlinkSocket& socket, uint32_t index)
 
 Message add_clsact(uint32_t index) {
   Message m(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, on_link("add a clsact to", index));
-  m.header(header_of(index, TC_H_CLSACT, kQueueHandle)).put_string(TCA_KIND, "clsact");
+  m.header(tc_header(index, TC_H_CLSACT, kQueueHandle)).put_string(TCA_KIND, "clsact");
   return m;
 }
 
 Message set_egress_program(uint32_t index, const std::vector<sock_filter>& program) {
   Message m(RTM_NEWTFILTER, NLM_F_CREATE, on_link("set the egress program of", index));
-  m.header(header_of(index, kEgress, kFilterHandle, filter_info())).put_string(TCA_KIND, "bpf");
+  m.header(tc_header(index, kEgress, kFilterHandle, filter_info())).put_string(TCA_KIND, "bpf");
   m.nest(TCA_OPTIONS, [&](Message& options) {
     options.put_u16(TCA_BPF_OPS_LEN, static_cast<uint16_t>(program.size()))
         .put(TCA_BPF_OPS, program.data(), program.size() * sizeof(sock_filter))
@@ -110,14 +102,14 @@ Message set_egress_program(uint32_t index, const std::vector<sock_filter>& progr
 
 Message delete_egress_program(uint32_t index) {
   Message m(RTM_DELTFILTER, 0, on_link("remove the egress program of", index));
-  m.header(header_of(index, kEgress, kFilterHandle, filter_info())).put_string(TCA_KIND, "bpf");
+  m.header(tc_header(index, kEgress, kFilterHandle, filter_info())).put_string(TCA_KIND, "bpf");
   m.tolerate({ENOENT, EINVAL, ENODEV});
   return m;
 }
 
 Message delete_clsact(uint32_t index) {
   Message m(RTM_DELQDISC, 0, on_link("remove the clsact of", index));
-  m.header(header_of(index, TC_H_CLSACT, kQueueHandle)).tolerate({ENOENT, EINVAL, ENODEV});
+  m.header(tc_header(index, TC_H_CLSACT, kQueueHandle)).tolerate({ENOENT, EINVAL, ENODEV});
   return m;
 }
 
@@ -125,7 +117,7 @@ Result<bool> has_filters(NetlinkSocket& socket, uint32_t index) {
   bool any = false;
   for (uint32_t parent : {kIngress, kEgress}) {
     Message m(RTM_GETTFILTER, 0, on_link("look up the filters of", index));
-    m.header(header_of(index, parent));
+    m.header(tc_header(index, parent));
     auto dumped = socket.dump(std::move(m), [&](const nlmsghdr&) { any = true; });
     if (!dumped && !nothing_there(dumped.error())) return fail(dumped.error());
   }
