@@ -52,6 +52,7 @@ class TcpServer {
   void close(Connection& connection);
   bool read_queries(Connection& connection);
   bool answer_queries(Connection& connection);
+  bool answer_some(Connection& connection);
   bool put(Connection& connection, const uint8_t* data, size_t size);
   bool write_out(Connection& connection);
   void watch(Connection& connection);
